@@ -1,0 +1,1 @@
+"""What people see: Slack in, cards out."""

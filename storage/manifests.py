@@ -1,0 +1,205 @@
+"""What a dataset version is made of: frozen, stdlib only, stored as JSON. Nothing here reads or writes.
+
+A version is a head (lineage, totals) that names a list of parts; a part is about 8 MiB of rows and its columns; each of
+them is an immutable object named by the hash of its bytes, so versions share whatever they did not change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from storage.records import Tenant
+
+LOW_CONFIDENCE = 0.7
+FLAGGED_CONFIDENCE = 0.5
+HIGH_CONFIDENCE = 0.8
+FIRST_LINES = 5  # line numbers kept per error code
+MAX_NAMES = 200  # distinct labels or tools counted by name; the rest count as OTHER
+OTHER = "(other)"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSummary:
+    """Valid rows of one topic. `low` is below 0.7, `flagged` below 0.5, `high` at least 0.8 (domain.md §3)."""
+
+    rows: int = 0
+    confidence_sum: float = 0.0
+    low: int = 0
+    flagged: int = 0
+    high: int = 0
+    generated: int = 0
+
+    @property
+    def average_confidence(self) -> float:
+        return self.confidence_sum / self.rows if self.rows else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts over some rows; they add up (`summed`), so that totals never need the rows.
+
+    From `turns` on, everything counts valid rows only. Tokens are as the validation counted them. `labels` are the values
+    of a `label` column. `unlabelled` rows were never categorised, `uncategorised` ones were and fit nowhere.
+    """
+
+    rows: int = 0
+    valid: int = 0
+    generated: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    error_lines: dict[str, list[int]] = field(default_factory=dict)
+    turns: int = 0
+    single_turn: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    with_output: int = 0
+    with_reference: int = 0
+    with_tools: int = 0
+    valid_generated: int = 0
+    tools: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+    topics: dict[str, TopicSummary] = field(default_factory=dict)
+    methods: dict[str, int] = field(default_factory=dict)
+    unlabelled: int = 0
+    uncategorised: int = 0
+    scored: int = 0
+    score_sum: float = 0.0
+
+    @property
+    def invalid(self) -> int:
+        return self.rows - self.valid
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRef:
+    """One column of a part: an object that holds a JSON list of values, or one value that all rows share."""
+
+    name: str
+    digest: str = ""
+    constant: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartRef:
+    """One part. `size` counts uncompressed bytes. A column that is not listed has its default everywhere."""
+
+    digest: str
+    rows: int
+    size: int
+    columns: tuple[ColumnRef, ...] = ()
+    summary: Summary = Summary()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRef:
+    """Where the ids and conversations of some rows are found: sorted hashes in 2**bits buckets, "" for an empty one."""
+
+    keys: int
+    bits: int
+    buckets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The uploaded file that a version began with. `tokens_by` says how tokens were counted."""
+
+    file_name: str = ""
+    upload_id: str = ""
+    size: int = 0
+    format: str = ""
+    shape: str = ""
+    columns: tuple[str, ...] = ()
+    tokens_by: str = "estimate: characters / 4"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What most of the house needs of a version: small, and the same size for a thousand rows and for a million."""
+
+    tenant: Tenant
+    dataset_id: str
+    version: int
+    parent: int | None
+    operation: str
+    by: str
+    at: float
+    totals: Summary
+    source: Source
+    parts_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A whole version: its head and the list of its parts. `hash` names its content, whoever made it and when."""
+
+    head: Head
+    parts: tuple[PartRef, ...]
+    index: tuple[IndexRef, ...] = ()
+
+    @property
+    def tenant(self) -> Tenant:
+        return self.head.tenant
+
+    @property
+    def dataset_id(self) -> str:
+        return self.head.dataset_id
+
+    @property
+    def version(self) -> int:
+        return self.head.version
+
+    @property
+    def totals(self) -> Summary:
+        return self.head.totals
+
+    @property
+    def hash(self) -> str:
+        return self.head.parts_digest
+
+
+def summed(summaries: list[Summary]) -> Summary:
+    """The summary of all the rows together; the earliest line numbers are kept."""
+    total: dict[str, Any] = {}
+    for each in fields(Summary):
+        values = [getattr(summary, each.name) for summary in summaries]
+        total[each.name] = _combined(each.name, values)
+    return Summary(**total)
+
+
+def _combined(name: str, values: list[Any]) -> Any:
+    if name == "topics":
+        return _summed_topics(values)
+    if name == "error_lines":
+        return _first_lines(values)
+    if name in ("errors", "tools", "labels", "methods"):
+        return bounded_counts(values)
+    return sum(values)
+
+
+def bounded_counts(counts: list[dict[str, int]]) -> dict[str, int]:
+    """Counts added up by name; names beyond the 200 that come first are counted together."""
+    total: dict[str, int] = {}
+    for each in counts:
+        for name, count in each.items():
+            key = name if name in total or len(total) < MAX_NAMES else OTHER
+            total[key] = total.get(key, 0) + count
+    return total
+
+
+def _first_lines(values: list[dict[str, list[int]]]) -> dict[str, list[int]]:
+    lines: dict[str, list[int]] = {}
+    for each in values:
+        for code, found in each.items():
+            lines[code] = sorted([*lines.get(code, []), *found])[:FIRST_LINES]
+    return lines
+
+
+def _summed_topics(values: list[dict[str, TopicSummary]]) -> dict[str, TopicSummary]:
+    total: dict[str, TopicSummary] = {}
+    for each in values:
+        for topic, found in each.items():
+            old = total.get(topic, TopicSummary())
+            total[topic] = TopicSummary(
+                *(getattr(old, part.name) + getattr(found, part.name) for part in fields(TopicSummary))
+            )
+    return total

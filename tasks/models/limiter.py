@@ -1,0 +1,177 @@
+"""How fast a model server may be asked: token buckets fed by its rate-limit headers, and pauses after a 429.
+
+Callers reserve before they send, in order, and wait for their turn; nobody is ever turned away here. Without headers the
+rate is learned: a 429 lowers it, answers raise it again. Knows HTTP headers, but neither the client nor what is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+LEARNED_FROM = 0.7  # of the rate at which a server without headers refused
+RAISED_BY = 1.02  # per answered call, so that a lowered rate finds its way up again
+SMALLEST_RATE = 0.2  # calls per second
+
+
+class Limiter:
+    """One server's limits, shared by everything in this process that asks it. Belongs to no event loop."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._requests: _Bucket | None = None
+        self._tokens: _Bucket | None = None
+        self._learned = False
+        self._blocked_until = 0.0
+        self._in_flight = 0
+        self._window = _Window()
+
+    async def acquire(self, tokens: int = 0) -> None:
+        """Wait for this call's turn. `tokens`: a rough size of the request, counted where the server counts tokens."""
+        while True:
+            pause = self._reserve(tokens)
+            if pause <= 0:
+                break
+            await self._sleep(pause)
+            if self._clock() >= self._blocked_until:
+                break
+        self._in_flight += 1
+        self._window.sent(self._clock())
+
+    def answered(self, headers: Mapping[str, str]) -> None:
+        """A call came back with an answer; its headers say what is left."""
+        self._in_flight = max(0, self._in_flight - 1)
+        self._learn(headers)
+        if self._learned and self._requests:
+            self._requests.rate *= RAISED_BY
+
+    def refused(self, headers: Mapping[str, str], *, pause: float) -> None:
+        """A call came back with a 429: everybody waits for what it asked, or for `pause` seconds."""
+        self._in_flight = max(0, self._in_flight - 1)
+        now = self._clock()
+        asked = retry_after(headers)
+        self._blocked_until = max(self._blocked_until, now + (pause if asked is None else asked))
+        if not self._learn(headers):
+            self._lower(now)
+
+    def failed(self) -> None:
+        """A call came back with nothing to learn from."""
+        self._in_flight = max(0, self._in_flight - 1)
+
+    def _reserve(self, tokens: int) -> float:
+        now = self._clock()
+        waits = [self._blocked_until - now]
+        if self._requests:
+            waits.append(self._requests.take(1, now))
+        if self._tokens and tokens:
+            waits.append(self._tokens.take(tokens, now))
+        return max(waits)
+
+    def _learn(self, headers: Mapping[str, str]) -> bool:
+        """Take over what the headers say; False when they say nothing about requests."""
+        now = self._clock()
+        self._tokens = _from_headers(headers, "tokens", now, spent=0) or self._tokens
+        requests = _from_headers(headers, "requests", now, spent=self._in_flight)
+        if requests is None:
+            return False
+        queued = min(0.0, self._requests.refilled(now)) if self._requests and not self._learned else 0.0
+        requests.level = min(requests.level, requests.level + queued)
+        self._requests, self._learned = requests, False
+        return True
+
+    def _lower(self, now: float) -> None:
+        before = self._requests.rate if self._requests else self._window.rate(now)
+        rate = max(SMALLEST_RATE, before * LEARNED_FROM)
+        level = min(0.0, self._requests.refilled(now)) if self._requests else 0.0
+        self._requests = _Bucket(capacity=max(1.0, rate / 10), rate=rate, level=level, at=now)
+        self._learned = True
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """`level` may fall below zero: that is the queue of those who have reserved and wait."""
+
+    capacity: float
+    rate: float
+    level: float
+    at: float
+
+    def refilled(self, now: float) -> float:
+        self.level = min(self.capacity, self.level + (now - self.at) * self.rate)
+        self.at = now
+        return self.level
+
+    def take(self, amount: float, now: float) -> float:
+        """Reserve; the seconds until the reservation is covered."""
+        self.level = self.refilled(now) - min(amount, self.capacity)
+        return 0.0 if self.level >= 0 else -self.level / self.rate
+
+
+@dataclass(slots=True)
+class _Window:
+    """Calls sent in this second and the one before: what a server without headers refused to keep up with."""
+
+    second: int = 0
+    now: int = 0
+    before: int = 0
+
+    def sent(self, at: float) -> None:
+        if int(at) != self.second:
+            self.before = self.now if int(at) == self.second + 1 else 0
+            self.second, self.now = int(at), 0
+        self.now += 1
+
+    def rate(self, at: float) -> float:
+        return float(max(self.now, self.before, 1))
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait: `retry-after-ms`, `retry-after` in seconds or as a date; None when unsaid."""
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    text = headers.get("retry-after", "")
+    seconds = _number(text)
+    if seconds is not None or not text:
+        return seconds
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def duration_seconds(text: str) -> float | None:
+    """`6m0s`, `1h2m`, `20ms`, `1.5s` or plain seconds; None for anything else."""
+    plain = _number(text)
+    if plain is not None:
+        return plain
+    if not re.fullmatch(r"(?:\d+(?:\.\d+)?(?:ms|h|m|s))+", text.strip()):
+        return None
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    return sum(float(amount) * units[unit] for amount, unit in re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text))
+
+
+def _from_headers(headers: Mapping[str, str], what: str, now: float, *, spent: int) -> _Bucket | None:
+    limit = _number(headers.get(f"x-ratelimit-limit-{what}", ""))
+    left = _number(headers.get(f"x-ratelimit-remaining-{what}", ""))
+    reset = duration_seconds(headers.get(f"x-ratelimit-reset-{what}", ""))
+    if not limit or left is None or limit < 0:
+        return None
+    used = limit - left
+    rate = used / reset if reset and used > 0 else limit / 60
+    return _Bucket(capacity=limit, rate=max(rate, SMALLEST_RATE), level=min(limit, left - spent), at=now)
+
+
+def _number(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"\d{1,12}(?:\.\d{1,9})?", text.strip()) else None
