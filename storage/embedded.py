@@ -41,6 +41,7 @@ class EmbeddedServer:
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir / "redis"
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._log = self._folder / "server.log"
         self._socket = _socket_path(self._folder)
         self.url = f"unix://{self._socket}"
         self._child: subprocess.Popen[bytes] | None = None
@@ -48,31 +49,45 @@ class EmbeddedServer:
 
     def ensure(self) -> None:
         """Start the server unless it runs; return once it answers. Cheap when it does. Raises `Unavailable`."""
-        self._reap()
-        lock = _open_locked(self._folder / "server.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if lock is not None:
-            try:
-                self._spawn(lock)
-            finally:
-                os.close(lock)  # the server holds its own copy
-        self._wait_until_ready()
+        started = False
+        deadline = time.monotonic() + _START_SECONDS
+        while not _answers(self._socket):
+            if started and self._ended():
+                raise Unavailable(f"the embedded Redis stopped at once; see {self._log}")
+            if time.monotonic() > deadline:
+                raise Unavailable(f"the embedded Redis does not answer; see {self._log}")
+            started = self._start_if_free() or started
+            time.sleep(_PAUSE_SECONDS)
 
     def stop(self) -> None:
         """Leave; shut the server down when nobody else uses it. Harmless when repeated."""
         if self._users is None:
             return
         users, self._users = self._users, None
+        fcntl.flock(users, fcntl.LOCK_UN)  # said aloud: a forked child may hold the same descriptor
         try:
             fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
         else:
             self._shut_down()
+            fcntl.flock(users, fcntl.LOCK_UN)
         finally:
             os.close(users)
 
+    def _start_if_free(self) -> bool:
+        """Start the server unless one holds the lock: alive, still reading its file, or not quite dead."""
+        lock = _open_locked(self._folder / "server.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock is None:
+            return False
+        try:
+            self._spawn(lock)
+        finally:
+            os.close(lock)  # the server holds its own copy
+        return True
+
     def _spawn(self, lock: int) -> None:
-        with open(self._folder / "server.log", "ab") as log:
+        with open(self._log, "ab") as log:
             self._child = subprocess.Popen(  # noqa: S603 - our own binary, our own arguments
                 [str(get_binary_path()), *_arguments(self._folder, self._socket)],
                 stdin=subprocess.DEVNULL,
@@ -84,15 +99,8 @@ class EmbeddedServer:
                 start_new_session=True,
             )
 
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            if _answers(self._socket):
-                return
-            if self._child and self._child.poll() is not None:
-                raise Unavailable(f"the embedded Redis stopped at once; see {self._folder / 'server.log'}")
-            time.sleep(_PAUSE_SECONDS)
-        raise Unavailable(f"the embedded Redis does not answer; see {self._folder / 'server.log'}")
+    def _ended(self) -> bool:
+        return self._child is not None and self._child.poll() is not None
 
     def _shut_down(self) -> None:
         with _client(self._socket, timeout_seconds=_START_SECONDS) as client:
@@ -105,16 +113,12 @@ class EmbeddedServer:
     def _wait_until_gone(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
-            self._reap()
+            self._ended()  # collects our child, if it was ours
             lock = _open_locked(self._folder / "server.lock", fcntl.LOCK_EX | fcntl.LOCK_NB)
             if lock is not None:
                 os.close(lock)
                 return
             time.sleep(_PAUSE_SECONDS)
-
-    def _reap(self) -> None:
-        if self._child and self._child.poll() is not None:
-            self._child = None
 
 
 def start(data_dir: Path) -> EmbeddedServer:

@@ -29,7 +29,7 @@ COLUMNS = (
 )
 """Fields of `Row` that rest beside the part. Their defaults stand for "nothing known"."""
 
-UNCATEGORISED = "uncategorized"
+UNCATEGORISED = "uncategorised"
 """The topic of a row that was looked at and fits nowhere; None is a row that nobody has looked at."""
 
 

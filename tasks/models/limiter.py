@@ -35,6 +35,7 @@ class Limiter:
         self._learned = False
         self._blocked_until = 0.0
         self._in_flight = 0
+        self._waiting = 0
         self._window = _Window()
 
     async def acquire(self, tokens: int = 0) -> None:
@@ -43,7 +44,7 @@ class Limiter:
             pause = self._reserve(tokens)
             if pause <= 0:
                 break
-            await self._sleep(pause)
+            await self._wait(pause)
             if self._clock() >= self._blocked_until:
                 break
         self._in_flight += 1
@@ -52,7 +53,7 @@ class Limiter:
     def answered(self, headers: Mapping[str, str]) -> None:
         """A call came back with an answer; its headers say what is left."""
         self._in_flight = max(0, self._in_flight - 1)
-        self._learn(headers)
+        self._learn(headers, unseen=self._in_flight)
         if self._learned and self._requests:
             self._requests.rate *= RAISED_BY
 
@@ -62,12 +63,19 @@ class Limiter:
         now = self._clock()
         asked = retry_after(headers)
         self._blocked_until = max(self._blocked_until, now + (pause if asked is None else asked))
-        if not self._learn(headers):
+        if not self._learn(headers, unseen=0):  # what is under way will be refused as well, and then costs nothing
             self._lower(now)
 
     def failed(self) -> None:
         """A call came back with nothing to learn from."""
         self._in_flight = max(0, self._in_flight - 1)
+
+    async def _wait(self, seconds: float) -> None:
+        self._waiting += 1
+        try:
+            await self._sleep(seconds)
+        finally:
+            self._waiting -= 1
 
     def _reserve(self, tokens: int) -> float:
         now = self._clock()
@@ -78,15 +86,17 @@ class Limiter:
             waits.append(self._tokens.take(tokens, now))
         return max(waits)
 
-    def _learn(self, headers: Mapping[str, str]) -> bool:
-        """Take over what the headers say; False when they say nothing about requests."""
+    def _learn(self, headers: Mapping[str, str], *, unseen: int) -> bool:
+        """Take over what the headers say; False when they say nothing about requests.
+
+        The server cannot have counted the `unseen` calls still under way, nor those that have reserved and wait.
+        """
         now = self._clock()
-        self._tokens = _from_headers(headers, "tokens", now, spent=0) or self._tokens
-        requests = _from_headers(headers, "requests", now, spent=self._in_flight)
+        self._tokens = _from_headers(headers, "tokens", now, self._tokens, spent=0) or self._tokens
+        known = None if self._learned else self._requests
+        requests = _from_headers(headers, "requests", now, known, spent=unseen + self._waiting)
         if requests is None:
             return False
-        queued = min(0.0, self._requests.refilled(now)) if self._requests and not self._learned else 0.0
-        requests.level = min(requests.level, requests.level + queued)
         self._requests, self._learned = requests, False
         return True
 
@@ -106,6 +116,7 @@ class _Bucket:
     rate: float
     level: float
     at: float
+    told: bool = False  # the rate comes from the server's own words
 
     def refilled(self, now: float) -> float:
         self.level = min(self.capacity, self.level + (now - self.at) * self.rate)
@@ -162,15 +173,21 @@ def duration_seconds(text: str) -> float | None:
     return sum(float(amount) * units[unit] for amount, unit in re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text))
 
 
-def _from_headers(headers: Mapping[str, str], what: str, now: float, *, spent: int) -> _Bucket | None:
+def _from_headers(
+    headers: Mapping[str, str], what: str, now: float, known: _Bucket | None, *, spent: int
+) -> _Bucket | None:
     limit = _number(headers.get(f"x-ratelimit-limit-{what}", ""))
     left = _number(headers.get(f"x-ratelimit-remaining-{what}", ""))
     reset = duration_seconds(headers.get(f"x-ratelimit-reset-{what}", ""))
-    if not limit or left is None or limit < 0:
+    if not limit or left is None:
         return None
-    used = limit - left
-    rate = used / reset if reset and used > 0 else limit / 60
-    return _Bucket(capacity=limit, rate=max(rate, SMALLEST_RATE), level=min(limit, left - spent), at=now)
+    rate = known.rate if known else limit / 60
+    if reset and left < limit / 2:  # before that, a window that has just begun would look slow
+        seen = (limit - left) / reset
+        rate = min(seen, known.rate * 1.1) if known and known.told else seen
+    told = bool(reset and left < limit / 2) or bool(known and known.told)
+    level = min(limit, left) - spent
+    return _Bucket(capacity=limit, rate=max(rate, SMALLEST_RATE), level=level, at=now, told=told)
 
 
 def _number(text: str) -> float | None:

@@ -23,7 +23,9 @@ def apportion(
     """
     limit = {part: weights[part] if capacity is None else capacity.get(part, 0) for part in weights}
     floor = {part: min((minimum or {}).get(part, 0), limit[part]) for part in weights}
-    seats = {part: max(floor[part], min(limit[part], whole)) for part, whole in _wholes(total, weights).items()}
+    seats = {
+        part: max(floor[part], min(limit[part], whole)) for part, whole in _wholes(total, weights).items()
+    }
     remainders = _remainders(total, weights)
     while (left := total - sum(seats.values())) > 0:
         if not _give(left, seats, limit, remainders):
@@ -41,18 +43,27 @@ def _wholes(total: int, weights: Mapping[str, int]) -> dict[str, int]:
 
 def _remainders(total: int, weights: Mapping[str, int]) -> dict[str, Fraction]:
     whole = sum(weights.values())
-    return {part: Fraction(total * weight % whole, whole) if whole else Fraction(0) for part, weight in weights.items()}
+    return {
+        part: Fraction(total * weight % whole, whole) if whole else Fraction(0)
+        for part, weight in weights.items()
+    }
 
 
-def _give(left: int, seats: dict[str, int], limit: Mapping[str, int], remainders: Mapping[str, Fraction]) -> bool:
+def _give(
+    left: int, seats: dict[str, int], limit: Mapping[str, int], remainders: Mapping[str, Fraction]
+) -> bool:
     """One more seat to each part that has room, largest remainder first. False when nobody has room."""
-    takers = sorted((part for part in seats if seats[part] < limit[part]), key=lambda part: -remainders[part])[:left]
+    takers = sorted(
+        (part for part in seats if seats[part] < limit[part]), key=lambda part: -remainders[part]
+    )[:left]
     for part in takers:
         seats[part] += 1
     return bool(takers)
 
 
-def _take(excess: int, seats: dict[str, int], floor: Mapping[str, int], remainders: Mapping[str, Fraction]) -> bool:
+def _take(
+    excess: int, seats: dict[str, int], floor: Mapping[str, int], remainders: Mapping[str, Fraction]
+) -> bool:
     """One seat back from each part above its minimum, the best provided first. False when nobody can give."""
     givers = [part for part in seats if seats[part] > floor[part]]
     givers.sort(key=lambda part: (-seats[part], remainders[part]))

@@ -106,13 +106,13 @@ def explicit_order(text: str) -> ExplicitOrder | None:
 
     The whole sentence has to be the order: "don't generate 30", "what if we generate 30?" and "generate 3 topics" are none.
     """
-    if "%" in text or re.search(r"\d[.,]\d{1,2}(?!\d)", text):
-        return None
-    match = _ORDER.fullmatch(plain(text))
+    match = None if _is_doubtful(text) else _ORDER.fullmatch(plain(text))
     if not match:
         return None
-    count = int(match["count"].replace(" ", ""))
-    return ExplicitOrder("generate", count, (match["subject"] or "").strip()) if count else None
+    count, subject = int(match["count"].replace(" ", "")), (match["subject"] or "").strip()
+    if not count or re.search(r"\d|\band\b|\btopics\b", subject):
+        return None
+    return ExplicitOrder("generate", count, subject)
 
 
 def may_decide(user: str, *, deciders: Collection[str], owner: str, costs: bool, is_guest: bool) -> bool:
@@ -129,9 +129,17 @@ def may_decide(user: str, *, deciders: Collection[str], owner: str, costs: bool,
     return user in deciders if deciders else user == owner
 
 
+def _is_doubtful(text: str) -> bool:
+    """Percentages and fractions are no counts, and a question is no order, unless it only asks politely."""
+    asks = "?" in text and not re.search(r"\b(?:can|could|would) you\b", text.casefold())
+    return asks or "%" in text or bool(re.search(r"\d[.,]\d{1,2}(?!\d)", text))
+
+
 def plain(text: str) -> str:
     """Case-folded, without mentions and punctuation, single spaces. Other symbols stay, so "~yes~" is no "yes"."""
     bare = _MENTION.sub(" ", text).casefold()
     for apostrophe in "'’‘":
         bare = bare.replace(apostrophe, "")
-    return " ".join("".join(" " if unicodedata.category(sign).startswith("P") else sign for sign in bare).split())
+    return " ".join(
+        "".join(" " if unicodedata.category(sign).startswith("P") else sign for sign in bare).split()
+    )

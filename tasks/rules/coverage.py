@@ -79,7 +79,9 @@ def analyze(
     """
     wanted = target_shares(counts, targets)
     total = sum(counts.values())
-    distribution = tuple(_topic_coverage(topic, count, total, wanted[topic]) for topic, count in counts.items())
+    distribution = tuple(
+        _topic_coverage(topic, count, total, wanted[topic]) for topic, count in counts.items()
+    )
     score = balance_score(counts, targets)
     under = tuple(entry.topic for entry in distribution if entry.status == "under")
     everything = total + uncategorised
@@ -119,7 +121,12 @@ def balance_score(counts: Mapping[str, int], targets: Mapping[str, float] | None
 
 
 def rating(score: float) -> Rating:
-    ladder: tuple[tuple[float, Rating], ...] = ((0.8, "excellent"), (0.5, "good"), (0.35, "fair"), (0.2, "poor"))
+    ladder: tuple[tuple[float, Rating], ...] = (
+        (0.8, "excellent"),
+        (0.5, "good"),
+        (0.35, "fair"),
+        (0.2, "poor"),
+    )
     return next((name for limit, name in ladder if score >= limit - TOLERANCE), "critical")
 
 
@@ -140,7 +147,9 @@ def target_shares(counts: Mapping[str, int], targets: Mapping[str, float] | None
 def validate_targets(targets: Mapping[str, float], topics: Sequence[str]) -> tuple[Problem, ...]:
     """What is wrong with percentages per leaf topic; nothing when they may be set."""
     problems = [
-        Problem("unknown_topic", f"{topic} is not a leaf of the topic tree.") for topic in targets if topic not in topics
+        Problem("unknown_topic", f"{topic} is not a leaf of the topic tree.")
+        for topic in targets
+        if topic not in topics
     ]
     problems += [
         Problem("invalid_target", f"The target of {topic} must be a number from 0 to 100.")
@@ -149,7 +158,9 @@ def validate_targets(targets: Mapping[str, float], topics: Sequence[str]) -> tup
     ]
     whole = sum(targets.values())
     if abs(whole - 100) > 0.01:
-        problems.append(Problem("targets_not_100", f"The targets sum to {whole:g} %; they must sum to 100 %."))
+        problems.append(
+            Problem("targets_not_100", f"The targets sum to {whole:g} %; they must sum to 100 %.")
+        )
     return tuple(problems)
 
 
@@ -170,9 +181,15 @@ def recommendations(
     if coverage.uncategorised:
         advice.append(Recommendation("", "review", f"{coverage.uncategorised} rows have no topic yet."))
     if coverage.score is not None and coverage.score < 0.35 - TOLERANCE:
-        advice.append(Recommendation("", "adjust_targets", "If your traffic really looks like this, set targets to match."))
+        advice.append(
+            Recommendation(
+                "", "adjust_targets", "If your traffic really looks like this, set targets to match."
+            )
+        )
     if not lacking:
-        advice.append(Recommendation("", "continue", "The topics are covered well enough to go on to the grader."))
+        advice.append(
+            Recommendation("", "continue", "The topics are covered well enough to go on to the grader.")
+        )
     return tuple(advice)
 
 
@@ -183,7 +200,9 @@ def rows_needed(coverage: Coverage) -> dict[str, int]:
     rest = 1 - sum(entry.target for entry in short.values()) / 100
     future = kept / rest if rest > TOLERANCE else float(coverage.total)
     return {
-        entry.topic: max(0, math.ceil(entry.target / 100 * future - entry.count - TOLERANCE)) if entry.topic in short else 0
+        entry.topic: max(0, math.ceil(entry.target / 100 * future - entry.count - TOLERANCE))
+        if entry.topic in short
+        else 0
         for entry in coverage.distribution
     }
 
@@ -213,10 +232,16 @@ def _reasons(
     if score is None or score < GOOD_BALANCE - TOLERANCE:
         reasons.append(Problem("unbalanced", "The balance is below 0.5."))
     small = [topic for topic in asked if counts[topic] < ROWS_PER_TOPIC]
-    if small and total >= ROWS_PER_TOPIC * len(asked):  # "where possible": there are rows enough for every topic
+    if small and total >= ROWS_PER_TOPIC * len(
+        asked
+    ):  # "where possible": there are rows enough for every topic
         reasons.append(Problem("few_rows", f"Under {ROWS_PER_TOPIC} rows: {', '.join(small)}."))
     if synthetic_share >= 0.5 - TOLERANCE:
-        reasons.append(Problem("mostly_synthetic", f"{synthetic_share:.0%} of the rows are generated; keep it under half."))
+        reasons.append(
+            Problem(
+                "mostly_synthetic", f"{synthetic_share:.0%} of the rows are generated; keep it under half."
+            )
+        )
     heavy = [topic for topic, count in counts.items() if total and count / total > 0.4 + TOLERANCE]
     if heavy and len(counts) > 3:
         reasons.append(Problem("dominant_topic", f"Over 40 % of the rows: {', '.join(heavy)}."))
@@ -231,7 +256,9 @@ def _lacks(entry: TopicCoverage, stressed: set[str]) -> bool:
 
 
 def _generate(entry: TopicCoverage, coverage: Coverage, needed: int, stressed: bool) -> Recommendation:
-    reason = f"{entry.count} rows are {entry.percentage:.0f} % of the data, the target is {entry.target:.0f} %."
+    reason = (
+        f"{entry.count} rows are {entry.percentage:.0f} % of the data, the target is {entry.target:.0f} %."
+    )
     if stressed:
         reason = f"The goal stresses this topic, and the data lacks it: {reason}"
     few = entry.count < 3  # too few rows to vary or to show as examples
@@ -249,7 +276,9 @@ def _stresses(goal: str, topic: str, names: Mapping[str, str]) -> bool:
     return bool(_stems(goal) & _stems(f"{leaf} {names.get(topic, '')}"))
 
 
-_COMMON = frozenset({"customer", "support", "question", "other", "general", "response", "answer", "request", "with", "about"})
+_COMMON = frozenset(
+    {"customer", "support", "question", "other", "general", "response", "answer", "request", "with", "about"}
+)
 
 
 def _stems(text: str) -> set[str]:

@@ -1,7 +1,8 @@
 """The dry run's judgement: what the scores say, and whether training is worth it.
 
 Numbers of domain.md §7. Does not call a model or a grader, and does not store anything: scores come in, findings
-and a verdict go out. Which rows are tried is in `sampling.py`, what changed since the last run in `iteration.py`. A score of `None` is a grader error; it is counted apart and never taken for a zero.
+and a verdict go out. Which rows are tried is in `sampling.py`, what changed since the last run in `iteration.py`.
+A score of `None` is a grader error; it is counted apart and never taken for a zero.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ Viability = Literal["viable", "marginal", "not_viable"]
 TOLERANCE = 1e-9
 PERCENTILES = (10, 25, 50, 75, 90)
 GRADER_FIRST = ("grader_errors", "no_scores", "no_signal", "binary_scoring")
+
 
 @dataclass(frozen=True, slots=True)
 class TopicStats:
@@ -167,7 +169,6 @@ def cause(found: Sequence[Finding]) -> str:
     return errors[0].subject
 
 
-
 def percentile(ordered: Sequence[float], rank: float) -> float:
     """Linear interpolation between the closest ranks of an ascending sequence; 0 when it is empty."""
     if not ordered:
@@ -186,7 +187,6 @@ def above(value: float, limit: float) -> bool:
     return value > limit + TOLERANCE
 
 
-
 # ---------------------------------------------------------------- the table of §7, row by row
 
 
@@ -194,18 +194,26 @@ def _mean_findings(stats: DryRunStats) -> tuple[Finding, ...]:
     shown = f"Mean score {stats.mean:.2f}"
     if below(stats.mean, 0.25):
         message = f"{shown} is below 0.25: the task is too hard for the base model, or the grader too strict."
-        return (_finding("too_hard", message, "error", "dataset", "data", dataset="attention", grader="attention"),)
+        return (
+            _finding(
+                "too_hard", message, "error", "dataset", "data", dataset="attention", grader="attention"
+            ),
+        )
     if not above(stats.mean, 0.65):
         return ()
     severity: Severity = "error" if above(stats.mean, 0.90) else "warning"
-    message = f"{shown} is above {'0.90' if severity == 'error' else '0.65'}: too easy, or the grader too lenient."
+    message = (
+        f"{shown} is above {'0.90' if severity == 'error' else '0.65'}: too easy, or the grader too lenient."
+    )
     return (_finding("too_easy", message, severity, "dataset", "data", dataset="attention"),)
 
 
 def _spread_findings(stats: DryRunStats) -> tuple[Finding, ...]:
     found = []
     if below(stats.std, 0.02):
-        message = f"The scores hardly differ (std {stats.std:.3f}, under 0.02): there is no signal to learn from."
+        message = (
+            f"The scores hardly differ (std {stats.std:.3f}, under 0.02): there is no signal to learn from."
+        )
         found.append(_finding("no_signal", message, "error", "grader", "grader", grader="attention"))
     elif below(stats.std, 0.10):
         message = f"The grader does not tell answers apart (std {stats.std:.2f}, under 0.10)."
@@ -227,7 +235,9 @@ def _share_findings(stats: DryRunStats) -> tuple[Finding, ...]:
         message += " Teach it with supervised examples first."
         found.append(_finding("cannot_do_it", message, severity, "dataset", "supervised", dataset="problem"))
     if above(stats.share_perfect, 0.50):
-        message = f"{stats.share_perfect:.0%} of the answers are perfect already: there is little left to learn."
+        message = (
+            f"{stats.share_perfect:.0%} of the answers are perfect already: there is little left to learn."
+        )
         found.append(_finding("nothing_to_learn", message, "warning", "dataset", "data", dataset="attention"))
     elif not below(stats.share_perfect, 0.30):
         message = f"{stats.share_perfect:.0%} of the answers are perfect already."
@@ -268,7 +278,9 @@ def _no_scores() -> Finding:
     return _finding("no_scores", message, "error", "grader", "grader", grader="problem")
 
 
-def _finding(code: str, message: str, severity: Severity, subject: str, lever: str, **quality: Quality) -> Finding:
+def _finding(
+    code: str, message: str, severity: Severity, subject: str, lever: str, **quality: Quality
+) -> Finding:
     return Finding(code, message, severity, subject, lever, dict(quality))
 
 
@@ -304,7 +316,8 @@ def _topic_stats(scores: Sequence[float | None], topics: Sequence[str | None]) -
         if score is not None and topic is not None:
             by_topic.setdefault(topic, []).append(score)
     return tuple(
-        TopicStats(topic, st.fmean(known), st.pstdev(known), len(known)) for topic, known in sorted(by_topic.items())
+        TopicStats(topic, st.fmean(known), st.pstdev(known), len(known))
+        for topic, known in sorted(by_topic.items())
     )
 
 

@@ -72,13 +72,17 @@ class Evaluation:
 def compare(pairs: Sequence[ScoredPair], *, seed: int = 0) -> Evaluation:
     """The comparison overall, per topic and per criterion. Raises ValueError when no pair has both scores."""
     scored = [(pair.before, pair.after, pair.topic or NO_TOPIC) for pair in pairs]
-    known = [(before, after, topic) for before, after, topic in scored if before is not None and after is not None]
+    known = [
+        (before, after, topic) for before, after, topic in scored if before is not None and after is not None
+    ]
     if not known:
         raise ValueError("No row was scored both before and after; there is nothing to compare.")
     overall = paired_bootstrap([(before, after) for before, after, _ in known], seed=seed)
     names = sorted({topic for _, _, topic in known})
     topics = {
-        name: paired_bootstrap([(before, after) for before, after, topic in known if topic == name], seed=seed)
+        name: paired_bootstrap(
+            [(before, after) for before, after, topic in known if topic == name], seed=seed
+        )
         for name in names
     }
     worse = tuple(name for name, change in topics.items() if change.worse)
@@ -92,7 +96,9 @@ def compare(pairs: Sequence[ScoredPair], *, seed: int = 0) -> Evaluation:
     )
 
 
-def paired_bootstrap(pairs: Sequence[tuple[float, float]], *, seed: int = 0, resamples: int = RESAMPLES) -> Change:
+def paired_bootstrap(
+    pairs: Sequence[tuple[float, float]], *, seed: int = 0, resamples: int = RESAMPLES
+) -> Change:
     """The mean difference after − before with its percentile interval, from seeded resamples of the pairs.
 
     (Efron and Tibshirani, An Introduction to the Bootstrap, chapters 13 and 15.) Raises ValueError without pairs.

@@ -91,7 +91,9 @@ def check(
     if not text:
         return Rejection("no_user_message", "No user message with text.")
     if any(is_artifact(content) for _, content in turns):
-        return Rejection("llm_artifact", "A refusal or a leftover of the template, not something a person wrote.")
+        return Rejection(
+            "llm_artifact", "A refusal or a leftover of the template, not something a person wrote."
+        )
     return (
         _length(text, min_characters, max_characters)
         or _repeats(text, seeds, near)
@@ -127,7 +129,9 @@ def plan(
     under: Sequence[str], target_topics: Sequence[str] = (), count_per_topic: int = 50
 ) -> tuple[tuple[str, int], ...]:
     """(topic, count) for each topic asked for, or, when none is named, for each under-represented one."""
-    return tuple((topic, count_per_topic) for topic in dict.fromkeys(target_topics or under) if count_per_topic > 0)
+    return tuple(
+        (topic, count_per_topic) for topic in dict.fromkeys(target_topics or under) if count_per_topic > 0
+    )
 
 
 def expected_counts(counts: Mapping[str, int], planned: Sequence[tuple[str, int]]) -> dict[str, int]:
@@ -162,7 +166,9 @@ class NearDuplicates:
         """The most similar earlier text at or above the threshold."""
         shingles = self._shingles(text)
         near = {place for shingle in self._prefix(shingles) for place in self._index.get(shingle, ())}
-        matches = [Match(self._sets[place][0], _jaccard(shingles, self._sets[place][1])) for place in sorted(near)]
+        matches = [
+            Match(self._sets[place][0], _jaccard(shingles, self._sets[place][1])) for place in sorted(near)
+        ]
         return max(
             (match for match in matches if match.similarity >= self.threshold - 1e-9),
             key=lambda match: match.similarity,
@@ -239,7 +245,9 @@ _REFUSED = (
     r"|(?:generate|produce|provide|create|write) (?:that|this|such|more|any|the requested) ?(?:content|examples?|text|messages?|rows?)?\b)"
 )
 _UNABLE = r"i(?:'m| am)? (?:can't|cannot|can not|won't|(?:un|not )able to) "
-_PLACEHOLDERS = "topic|persona|goal|seed|count|examples?|difficulty|strategy|scenario|base_scenario|aspects?|user_message"
+_PLACEHOLDERS = (
+    "topic|persona|goal|seed|count|examples?|difficulty|strategy|scenario|base_scenario|aspects?|user_message"
+)
 _ARTIFACTS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, stdev
 from typing import Literal
 
@@ -77,7 +78,7 @@ def next_action(
 
 def rung(patterns: Sequence[Pattern]) -> str:
     """Where on the ladder we stand: it begins at the first rung and climbs whenever two stalls follow each other."""
-    climbs = sum(1 for pair in zip(patterns, patterns[1:], strict=False) if pair == ("stalled", "stalled"))
+    climbs = sum(1 for pair in pairwise(patterns) if pair == ("stalled", "stalled"))
     return LADDER[min(climbs, len(LADDER) - 1)]
 
 

@@ -60,9 +60,8 @@ def _line(topic: Topic) -> str:
 
 def _branch(line: str) -> Branch:
     line, keywords = _without_keywords(line)
-    name, separator, description = _cut(line, ":")
-    if separator and description and not description[0].isspace():  # "Ratio 3:1" is a name
-        name, description = line, ""
+    place = _separator(line)
+    name, description = (line, "") if place < 0 else (line[:place], line[place + 1 :])
     return Branch(_plain(name), _plain(description), keywords)
 
 
@@ -88,9 +87,16 @@ def _cut(text: str, mark: str) -> tuple[str, str, str]:
     return (text, "", "") if place < 0 else (text[:place], mark, text[place + 1 :])
 
 
-def _find(text: str, mark: str) -> int:
-    """The first `mark` without a backslash before it, or −1."""
-    place = 0
+def _separator(line: str) -> int:
+    """Where the description begins: the first colon before a space or the end ("Ratio 3:1" is a name), or −1."""
+    place = _find(line, ":")
+    while 0 <= place < len(line) - 1 and not line[place + 1].isspace():
+        place = _find(line, ":", place + 1)
+    return place
+
+
+def _find(text: str, mark: str, place: int = 0) -> int:
+    """The first `mark` from `place` on without a backslash before it, or −1."""
     while place < len(text):
         if text[place] == "\\":
             place += 1

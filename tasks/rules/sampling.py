@@ -10,6 +10,7 @@ import random
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 
 from tasks.rules.apportion import apportion
@@ -68,9 +69,12 @@ def samples(scores: Sequence[float | None], *, size: int = 5) -> Samples:
     return Samples(
         highest=tuple(index for _, index in sorted(known, key=lambda pair: (-pair[0], pair[1]))[:size]),
         lowest=tuple(index for _, index in rising[:size]),
-        around_mean=tuple(index for _, index in sorted(known, key=lambda pair: (abs(pair[0] - mean), pair[1]))[:size]),
+        around_mean=tuple(
+            index for _, index in sorted(known, key=lambda pair: (abs(pair[0] - mean), pair[1]))[:size]
+        ),
     )
+
 
 def _one_per_stretch(rows: Sequence[int], seats: int, rng: random.Random) -> list[int]:
     edges = [len(rows) * seat // seats for seat in range(seats + 1)] if seats else []
-    return [rows[rng.randrange(low, high)] for low, high in zip(edges, edges[1:], strict=False)]
+    return [rows[rng.randrange(low, high)] for low, high in pairwise(edges)]

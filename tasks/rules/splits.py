@@ -138,7 +138,9 @@ class _Units:
             self.order, self.spans = array("I"), []
         self.restricted = restricted
         self.free = self._free()
-        if restricted and not any(self.free):  # every real row has generated children: better synthetic than none
+        if restricted and not any(
+            self.free
+        ):  # every real row has generated children: better synthetic than none
             self.restricted = False
             self.free = self._free()
 
@@ -240,7 +242,9 @@ class _Filling:
 
     def within_total(self, topics: Mapping[int, int]) -> bool:
         room = sum(self.quotas) - sum(self.given)
-        return sum(topics.values()) <= room and all(count < self.left[topic] for topic, count in topics.items())
+        return sum(topics.values()) <= room and all(
+            count < self.left[topic] for topic, count in topics.items()
+        )
 
     def _move(self, unit: int, topics: Mapping[int, int]) -> None:
         _put(self.sides, self.units.rows(unit), self.side)
@@ -306,9 +310,13 @@ def _notes(table: _Table, units: _Units, sides: bytearray, synthetic: bool) -> t
     if synthetic:
         notes.append("Synthetic validation: generated rows validate, because too few real rows can.")
     if units.by_row:
-        notes.append("All rows come from one source, so they were split by row: the two sides resemble each other.")
+        notes.append(
+            "All rows come from one source, so they were split by row: the two sides resemble each other."
+        )
     seen = {topic for topic, side in zip(table.topics, sides, strict=True) if side == VALIDATION}
-    without = [table.names[topic] for topic, size in enumerate(_sizes(table)) if size > 1 and topic not in seen]
+    without = [
+        table.names[topic] for topic, size in enumerate(_sizes(table)) if size > 1 and topic not in seen
+    ]
     if without and VALIDATION in sides:
         notes.append(f"No validation row without leakage or generated rows: {', '.join(sorted(without))}.")
     return tuple(notes)

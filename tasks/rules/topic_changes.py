@@ -125,7 +125,9 @@ class _Change:
         name = wanted.rpartition("/")[2].replace("_", " ").casefold()
         named = [branch for branch in present if branch.name.casefold() in (wanted.casefold(), name)]
         if len(named) != 1:
-            raise UnknownChange(f"There is {'more than one' if named else 'no'} topic {wanted!r}; name it by its id.")
+            raise UnknownChange(
+                f"There is {'more than one' if named else 'no'} topic {wanted!r}; name it by its id."
+            )
         return named[0]
 
     def _detach(self, topic: Branch) -> None:

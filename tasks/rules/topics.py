@@ -40,13 +40,17 @@ def depth(tree: Sequence[Topic]) -> int:
     return 1 + max(depth(topic.children) for topic in tree) if tree else 0
 
 
-def validate(tree: Sequence[Topic], *, max_depth: int = MAX_DEPTH, max_children: int = MAX_CHILDREN) -> tuple[Problem, ...]:
+def validate(
+    tree: Sequence[Topic], *, max_depth: int = MAX_DEPTH, max_children: int = MAX_CHILDREN
+) -> tuple[Problem, ...]:
     """Everything that keeps the tree from being used; empty when it may be."""
     if not tree:
         return (Problem("empty_hierarchy", "There is no topic yet; add at least one."),)
     problems = list(_node_problems("", tree))
     if depth(tree) > max_depth:
-        problems.append(Problem("too_deep", f"The tree has {depth(tree)} levels; at most {max_depth} are allowed."))
+        problems.append(
+            Problem("too_deep", f"The tree has {depth(tree)} levels; at most {max_depth} are allowed.")
+        )
     sizes = [("the top level", len(tree)), *((topic.id, len(topic.children)) for topic in walk(tree))]
     problems += [
         Problem("too_many_children", f"{place} has {size} topics; at most {max_children} fit, so group some.")
@@ -60,7 +64,9 @@ def validate(tree: Sequence[Topic], *, max_depth: int = MAX_DEPTH, max_children:
 
 def slug(name: str) -> str:
     """A name as one segment of an id: lower case, accents dropped, words joined by `_`; "topic" when nothing is left."""
-    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    plain = "".join(
+        letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter)
+    )
     words = re.findall(r"[^\W_]+", plain.casefold())
     return "_".join(words)[:60].strip("_") or "topic"
 
@@ -178,7 +184,9 @@ def _node_problems(parent: str, tree: Sequence[Topic]) -> Iterator[Problem]:
         if not topic.name.strip():
             yield Problem("empty_name", f"The topic {topic.id or 'without an id'} has no name.")
         if head != parent or not SLUG.fullmatch(segment) or segment != segment.casefold():
-            yield Problem("bad_id", f"The id {topic.id!r} is not a snake_case path below {parent or 'the root'!r}.")
+            yield Problem(
+                "bad_id", f"The id {topic.id!r} is not a snake_case path below {parent or 'the root'!r}."
+            )
         yield from _node_problems(topic.id, topic.children)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from tasks.rules.problems import Problem
@@ -14,9 +15,7 @@ from tasks.rules.problems import Problem
 Method = Literal["reinforcement", "supervised", "preference"]
 Approach = Literal["full", "lora", "qlora", "prompt_tuning", "api"]
 Template = Literal["default", "efficient", "quality"]
-Pattern = Literal[
-    "failed", "reward_hacking", "overfitting", "no_learning", "mixed", "too_short", "improving"
-]
+Pattern = Literal["failed", "reward_hacking", "overfitting", "no_learning", "mixed", "too_short", "improving"]
 NextAction = Literal["deploy_after_evaluation", "investigate", "back_to_data", "retrain", "evaluate"]
 
 TOLERANCE = 1e-9
@@ -113,7 +112,9 @@ def analyse(epochs: Sequence[Epoch], *, failed: bool = False) -> TrainingAnalysi
     )
 
 
-def pattern(rewards: Sequence[float], *, lengths: Sequence[float | None] = (), failed: bool = False) -> Pattern:
+def pattern(
+    rewards: Sequence[float], *, lengths: Sequence[float | None] = (), failed: bool = False
+) -> Pattern:
     """First match of §8 for one curve of rewards."""
     if failed:
         return "failed"
@@ -173,7 +174,9 @@ def default_configuration(
     if template == "efficient":
         return Configuration(method, approach, 3, 2e-5, batch_size=4, accumulation=8, lora_r=8, lora_alpha=16)
     if template == "quality":
-        return Configuration(method, approach, 5, 1e-5, batch_size=2, accumulation=16, lora_r=32, lora_alpha=64)
+        return Configuration(
+            method, approach, 5, 1e-5, batch_size=2, accumulation=16, lora_r=32, lora_alpha=64
+        )
     return Configuration(method=method, approach=approach)
 
 
@@ -190,14 +193,17 @@ def check_configuration(configuration: Configuration) -> tuple[Problem, ...]:
         if value not in choices
     ]
     if configuration.approach == "prompt_tuning" and configuration.method != "supervised":
-        problems.append(Problem("prompt_tuning_supervised_only", "Prompt tuning learns only with the supervised method."))
+        problems.append(
+            Problem("prompt_tuning_supervised_only", "Prompt tuning learns only with the supervised method.")
+        )
     return tuple(problems)
 
 
 def _topic_patterns(epochs: Sequence[Epoch]) -> dict[str, Pattern]:
     names = dict.fromkeys(topic for epoch in epochs for topic in epoch.topics)
     return {
-        name: pattern([epoch.topics[name].mean for epoch in epochs if name in epoch.topics]) for name in sorted(names)
+        name: pattern([epoch.topics[name].mean for epoch in epochs if name in epoch.topics])
+        for name in sorted(names)
     }
 
 
@@ -208,7 +214,7 @@ def _thrice_as_long(lengths: Sequence[float | None]) -> bool:
 
 def _never_falls(rewards: Sequence[float]) -> bool:
     """No epoch falls more than 0.03 below the one before."""
-    return all(later >= earlier - 0.03 - TOLERANCE for earlier, later in zip(rewards, rewards[1:], strict=False))
+    return all(later >= earlier - 0.03 - TOLERANCE for earlier, later in pairwise(rewards))
 
 
 def _limits(one: Configuration) -> tuple[tuple[str, float, float, float], ...]:

@@ -240,9 +240,8 @@ BLOCKS: dict[str, Check] = {
 }
 
 ONLY_ON: dict[str, tuple[Surface, ...]] = {
-    **{
-        kind: ("message",)
-        for kind in (
+    **dict.fromkeys(
+        (
             "markdown",
             "table",
             "data_table",
@@ -254,8 +253,9 @@ ONLY_ON: dict[str, tuple[Surface, ...]] = {
             "container",
             "context_actions",
             "file",
-        )
-    },
+        ),
+        ("message",),
+    ),
     "alert": ("message", "modal"),
 }
 

@@ -62,7 +62,9 @@ class Delivery:
 
     async def start(self) -> None:
         """Open the HTTP client."""
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._config.ack_timeout_seconds))
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=self._config.ack_timeout_seconds)
+        )
 
     async def stop(self) -> None:
         """Give up what is under way."""
@@ -95,7 +97,9 @@ class Delivery:
     async def interaction(self, payload: Json) -> Ack:
         """Deliver an interaction and bring back its ack."""
         form = urlencode({"payload": json.dumps(payload)})
-        return await self._send("interactive", payload, form.encode(), "application/x-www-form-urlencoded", {})
+        return await self._send(
+            "interactive", payload, form.encode(), "application/x-www-form-urlencoded", {}
+        )
 
     async def command(self, fields: Json) -> Ack:
         """Deliver a slash command and bring back its ack."""
@@ -105,7 +109,11 @@ class Delivery:
     async def verify(self) -> bool:
         """Whether the request URL answers Slack's `url_verification` with the challenge."""
         challenge = hashlib.sha256(str(time.time()).encode()).hexdigest()
-        payload = {"token": self._config.verification_token, "challenge": challenge, "type": "url_verification"}
+        payload = {
+            "token": self._config.verification_token,
+            "challenge": challenge,
+            "type": "url_verification",
+        }
         ack = await self._send("events_api", payload, json.dumps(payload).encode(), "application/json", {})
         return ack.outcome == "ok" and challenge in ack.body
 
@@ -137,10 +145,14 @@ class Delivery:
     async def _attempt(self, payload: Json, number: int, reason: str) -> Ack | None:
         """None when the app took it."""
         headers = {"X-Slack-Retry-Num": str(number), "X-Slack-Retry-Reason": reason} if number else {}
-        ack = await self._send("events_api", payload, json.dumps(payload).encode(), "application/json", headers)
+        ack = await self._send(
+            "events_api", payload, json.dumps(payload).encode(), "application/json", headers
+        )
         return None if ack.outcome == "ok" else ack
 
-    async def _send(self, kind: Kind, payload: Json, body: bytes, content_type: str, headers: dict[str, str]) -> Ack:
+    async def _send(
+        self, kind: Kind, payload: Json, body: bytes, content_type: str, headers: dict[str, str]
+    ) -> Ack:
         if self.sockets:
             ack = await self._by_socket(kind, payload)
         else:
@@ -171,7 +183,11 @@ class Delivery:
         if not self._config.request_url or self._session is None:
             return Ack("connection_failed")
         try:
-            signed = {**headers, **self._signature(body), "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"}
+            signed = {
+                **headers,
+                **self._signature(body),
+                "User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)",
+            }
             async with self._session.post(self._config.request_url, data=body, headers=signed) as response:
                 text = await response.text(errors="replace")
         except TimeoutError:

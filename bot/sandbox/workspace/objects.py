@@ -16,8 +16,18 @@ from .state import Conversation, Json, Workspace
 LINK = re.compile(r"(?<![<|\w])https?://[^\s<>]+[^\s<>.,;:!?)\]}'\"]")
 TOKEN = re.compile(r"<(?:@[UW][A-Z0-9]+|#C[A-Z0-9]+(?:\|[^<>]*)?|https?://[^\s<>]+)>")
 MENTION = re.compile(r"@([a-z0-9._-]+)", re.IGNORECASE)
-PARTS = re.compile(r"<@(?P<user>[UW][A-Z0-9]+)>|<(?P<link>https?://[^>|]+)>|<!(?P<range>channel|here|everyone)>")
-FILETYPES = {"json": "json", "jsonl": "text", "csv": "csv", "txt": "text", "png": "png", "pdf": "pdf", "zip": "zip"}
+PARTS = re.compile(
+    r"<@(?P<user>[UW][A-Z0-9]+)>|<(?P<link>https?://[^>|]+)>|<!(?P<range>channel|here|everyone)>"
+)
+FILETYPES = {
+    "json": "json",
+    "jsonl": "text",
+    "csv": "csv",
+    "txt": "text",
+    "png": "png",
+    "pdf": "pdf",
+    "zip": "zip",
+}
 MIMETYPES = {"jsonl": "text/plain", "json": "application/json", "csv": "text/csv", "gz": "application/gzip"}
 ICON = "https://a.slack-edge.com/80588/img/services/api_{}.png"
 

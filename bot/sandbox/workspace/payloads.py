@@ -40,13 +40,18 @@ def envelope(workspace: Workspace, event: Json) -> Json:
 def message_event(place: Conversation, message: Json) -> Json:
     """`message` as delivered when it is posted: plain, of the app, or with files."""
     counted = ("reply_count", "reply_users_count", "latest_reply", "reply_users", "is_locked", "subscribed")
-    kept = {key: value for key, value in message.items() if key not in (*counted, "reactions")}
+    kept = {key: value for key, value in public(message).items() if key not in (*counted, "reactions")}
     return {
         **kept,
         "channel": place.id,
         "event_ts": message["ts"],
         "channel_type": place.kind,
     }
+
+
+def public(message: Json) -> Json:
+    """A message without what only the workspace keeps of it."""
+    return {key: value for key, value in message.items() if not key.startswith("_")}
 
 
 def mention_event(place: Conversation, message: Json) -> Json:
@@ -66,8 +71,12 @@ def changed_event(workspace: Workspace, place: Conversation, message: Json, befo
         "hidden": True,
         "channel": place.id,
         "channel_type": place.kind,
-        "message": {**message, "source_team": workspace.config.team_id, "user_team": workspace.config.team_id},
-        "previous_message": before,
+        "message": {
+            **message,
+            "source_team": workspace.config.team_id,
+            "user_team": workspace.config.team_id,
+        },
+        "previous_message": public(before),
         "ts": now,
         "event_ts": now,
     }
@@ -83,13 +92,15 @@ def deleted_event(workspace: Workspace, place: Conversation, message: Json) -> J
         "channel": place.id,
         "channel_type": place.kind,
         "deleted_ts": message["ts"],
-        "previous_message": message,
+        "previous_message": public(message),
         "ts": now,
         "event_ts": now,
     }
 
 
-def reaction_event(workspace: Workspace, kind: str, place: Conversation, message: Json, user: str, name: str) -> Json:
+def reaction_event(
+    workspace: Workspace, kind: str, place: Conversation, message: Json, user: str, name: str
+) -> Json:
     """`reaction_added` or `reaction_removed`."""
     return {
         "type": kind,
@@ -127,7 +138,9 @@ def home_opened_event(workspace: Workspace, user: str, tab: str) -> Json:
     return event
 
 
-def stopped_event(workspace: Workspace, place: Conversation, thread_ts: str, user: str, streams: list[str]) -> Json:
+def stopped_event(
+    workspace: Workspace, place: Conversation, thread_ts: str, user: str, streams: list[str]
+) -> Json:
     """`agent_session_stopped`: somebody pressed the native stop button."""
     return {
         "type": "agent_session_stopped",
@@ -179,7 +192,7 @@ def message_action(
         "response_url": workspace.new_response_url(place.id, user, message["ts"], thread_ts),
         "actions": [action],
     }
-    return payload if ephemeral else payload | {"message": message}
+    return payload if ephemeral else payload | {"message": public(message)}
 
 
 def view_action(workspace: Workspace, user: str, view: Json, action: Json) -> Json:
@@ -209,14 +222,16 @@ def shortcut(workspace: Workspace, user: str, callback_id: str) -> Json:
     return found | {"callback_id": callback_id, "action_ts": workspace.new_ts()}
 
 
-def message_shortcut(workspace: Workspace, user: str, callback_id: str, place: Conversation, message: Json) -> Json:
+def message_shortcut(
+    workspace: Workspace, user: str, callback_id: str, place: Conversation, message: Json
+) -> Json:
     """A message shortcut: the message is enclosed."""
     return _interaction(workspace, "message_action", user) | {
         "callback_id": callback_id,
         "action_ts": workspace.new_ts(),
         "message_ts": message["ts"],
         "channel": _channel(place),
-        "message": message,
+        "message": public(message),
         "response_url": workspace.new_response_url(place.id, user, message["ts"], message.get("thread_ts")),
     }
 

@@ -6,7 +6,7 @@ from .block_elements import ID, block_of
 from .shapes import Check, choice, either, flag, items, number, shape, string, url
 
 STYLE = shape(
-    {}, {name: flag for name in ("bold", "italic", "strike", "code", "underline", "highlight", "unlink")}
+    {}, dict.fromkeys(("bold", "italic", "strike", "code", "underline", "highlight", "unlink"), flag)
 )
 
 

@@ -7,6 +7,7 @@ nothing (delivery.py), knows no HTTP, and judges no blocks (block_kit.py). Messa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import string
 import tempfile
@@ -136,7 +137,9 @@ class Workspace:
 
     def new_trigger(self, user: str) -> str:
         """A trigger id for that user, alive for three seconds."""
-        name = f"{self.chance.randrange(10**12)}.{self.chance.randrange(10**12)}.{self.new_id('', 32).lower()}"
+        name = (
+            f"{self.chance.randrange(10**12)}.{self.chance.randrange(10**12)}.{self.new_id('', 32).lower()}"
+        )
         self.triggers[name] = Trigger(user, self.clock())
         return name
 
@@ -163,10 +166,8 @@ class Workspace:
     async def change_after(self, version: int, timeout_seconds: float) -> int:
         """The present version, as soon as it is newer than `version` or the time is over."""
         if self.version <= version:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), timeout_seconds)
-            except TimeoutError:
-                pass
         return self.version
 
     # People and places.
@@ -222,7 +223,14 @@ class Workspace:
 
     def _recount(self, place: Conversation, root: Json) -> None:
         replies = [m for m in self.thread(place, root["ts"]) if m is not root]
-        counted = ("reply_count", "reply_users_count", "latest_reply", "reply_users", "is_locked", "subscribed")
+        counted = (
+            "reply_count",
+            "reply_users_count",
+            "latest_reply",
+            "reply_users",
+            "is_locked",
+            "subscribed",
+        )
         for name in counted:
             root.pop(name, None)
         root["thread_ts"] = root["ts"]
@@ -238,6 +246,10 @@ class Workspace:
             "is_locked": False,
             "subscribed": True,
         }
+
+    def ephemeral(self, place: Conversation, ts: str) -> Json | None:
+        """The message with that ts that only one person sees."""
+        return next((message for message in place.ephemerals if message["ts"] == ts), None)
 
     # Views.
 

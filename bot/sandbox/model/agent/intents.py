@@ -1,0 +1,254 @@
+"""From a person's words to the tools they ask for: weighted patterns, no exact phrases.
+
+Each pattern that occurs adds its weight; the tool with the highest sum of at least THRESHOLD is meant. What the person
+was last asked, and what is open, tip the balance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+THRESHOLD = 2.0
+MAX_INTENTS = 4
+
+Expecting = Literal["", "goal", "judging"]
+Mood = Literal["affirm", "deny", "thanks", "greeting", "help", ""]
+
+_STEPS = r"topics?|categor\w+|coverage|generat\w+|grader|dry[- ]?run|training|deploy\w*"
+_ROWS = r"rows?|records?|examples?|samples?|conversations?|questions?|entries|cases"
+_QUALITIES = (
+    r"accura\w+|correct\w*|tone|polite\w*|friendl\w+|empath\w+|on[- ]brand|brand|complete\w*|helpful\w*|concise\w*|clarity"
+    r"|clear|safe\w*|promises?|factual|relevan\w+|format|brevity|professional\w*"
+)
+
+PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
+    ("cancel_job", ((r"\b(stop|cancel|abort|halt|kill)\b", 3.2), (r"\bnever ?mind\b", 2.5))),
+    (
+        "delete_workflow",
+        ((r"\b(delete|discard|throw (it|this|everything) away|scrap|erase)\b", 1.5), (r"\b(workflow|project|everything|all)\b", 2)),
+    ),
+    ("delete_records", ((r"\b(delete|remove|drop|throw out)\b", 2), (rf"\b({_ROWS})\b", 2))),
+    (
+        "rollback_to_step",
+        ((r"\b(roll(ing)? ?back|go back|back to|return to|undo|revert)\b", 3), (rf"\b({_STEPS})\b", 1)),
+    ),
+    ("skip_step", ((r"\b(skip|leave out the step|without (the )?(topics|categories|coverage))\b", 3.5),)),
+    (
+        "complete_workflow",
+        (
+            (r"\b(complete|finish|close|wrap up|conclude)\b", 1.2),
+            (r"\b(workflow|project|everything)\b", 1.2),
+            (r"\b(we('| a)?re|all) (all )?(done|finished)\b|\bthat('s| is) (all|it)\b", 2.5),
+        ),
+    ),
+    (
+        "get_workflow_status",
+        (
+            (r"\b(status|where (are|were|do) we|progress|how far|what('s| is) (next|left|happening|going on|running))\b", 3),
+            (r"\b(is (it|that|this) (done|ready|finished)|done yet|ready yet|finished yet|how('s| is) it going)\b", 3),
+            (r"\b(catch me up|i'?m back|pick up|where did we|continue|resume|carry on)\b", 2.8),
+        ),
+    ),
+    (
+        "check_training_status",
+        (
+            (r"\b(training|train|fine-?tun\w+)\b", 1.5),
+            (r"\b(status|progress|how'?s|how is|done|finished|going|ready|far|eta|metrics|yet)\b", 2.2),
+        ),
+    ),
+    (
+        "adjust_topics",
+        (
+            (r"\b(merge|combine|rename|nest)\b", 3),
+            (r"\b(add|create|include|remove|delete|drop|split|put|move|introduce)\b", 1.6),
+            (r"\b(topics?|categor(y|ies)|under|tree|hierarchy|branch|leaf|subtopic)\b", 2),
+        ),
+    ),
+    (
+        "generate_topics",
+        (
+            (r"\b(generate|propose|suggest|find|create|build|make|redo|regenerate|new|different|discover|come up with)\b", 1.2),
+            (r"\b(topics|topic (tree|hierarchy|structure)|tree|hierarchy|taxonomy|categories)\b", 1.8),
+            (r"\b(organi[sz]e|group|cluster|arrange|structure|split|sort)\b.*\bby\b", 3.5),
+            (r"\btemplate\b", 2.4),
+        ),
+    ),
+    ("categorize_records", ((r"\b(categori[sz]e|classify|label|assign|sort)\b", 3), (rf"\b({_ROWS}|data|them|everything|all)\b", 0.6))),
+    ("analyze_coverage", ((r"\b(coverage|balanced?|distribution|gaps?|under-?represented|spread)\b", 2.6), (r"\b(analy[sz]e|show|check|how)\b", 0.6))),
+    (
+        "get_coverage_recommendations",
+        ((r"\b(recommend\w*|suggestions?|advice|what should (we|i) (add|generate|write)|needs? more)\b", 2.4), (r"\b(coverage|topics?|balance|data)\b", 1)),
+    ),
+    ("set_targets", ((r"\btargets?\b", 3), (r"\d+\s*(%|percent)", 1.2), (r"\bshould (be|have|make up|get)\b.*\d+ ?(%|percent)", 1.5))),
+    (
+        "generate_preview",
+        (
+            (r"\bpreview\b", 3.4),
+            (r"\b(show|see|let me see|give)\b.*\b(examples?|samples?|few|some)\b.*\b(first|before)\b", 4.5),
+            (r"\b(examples?|samples?|few) first\b", 3),
+            (r"\bwhat (would|will) (they|it|these) look like\b", 4),
+        ),
+    ),
+    (
+        "generate_synthetic_data",
+        (
+            (r"\b(generate|create|make|write|produce|synthesi[sz]e|add|need|augment|give me|generation)\b", 1.5),
+            (r"\b(\d+|more|another|some|few|dozen|hundred|twenty|thirty|fifty)\b", 1),
+            (rf"\b({_ROWS}|ones|synthetic|data|from (these|them|those))\b", 1.2),
+            (r"\b(few[- ]?shot|complex|harder|difficult|tricky|edge cases?|variations?|scenario|from (these|them|those))\b", 1.6),
+        ),
+    ),
+    (
+        "test_grader_sample",
+        (
+            (r"\b(test|try|check)\b", 1.2),
+            (r"\b(grader|criteria|evaluator|judge|rubric|grading)\b", 1.8),
+            (r"\b(test|try|check)\b.*\b(on|with|against)\b.*\b(\d+|five|some|few|ten|three|sample|rows?)\b", 2.8),
+        ),
+    ),
+    (
+        "configure_grader",
+        (
+            (r"\b(grader|criteria|criterion|rubric|judged?|judging|scor(e|ed|ing)|grad(e|ed|ing)|weigh(s|t|ts|ted)?)\b", 2),
+            (rf"\b({_QUALITIES})\b", 1.3),
+            (rf"\b({_QUALITIES})\b.*\d{{1,3}}|\d{{1,3}}\s*%?\s*({_QUALITIES})\b", 2),
+            (r"\b(add|include|also)\b.*\b(about|for)\b.*\b(promis\w+|keep|tone|accura\w+|safe\w*)", 3),
+            (r"def grade\s*\(|function evaluate\s*\(", 6),
+            (r"\bpreset\b", 3),
+        ),
+    ),
+    ("check_viability", ((r"\b(viab\w+|feasib\w+|quick check|probe|worth (it|training))\b", 3.2),)),
+    ("run_dry_run", ((r"\bdry[- ]?run\b", 4), (r"\b(run|start|do|begin|repeat)\b.*\bevaluation\b", 3.2), (r"\bevaluate (the )?(base|model|it)\b", 3))),
+    (
+        "analyze_evaluation",
+        ((r"\b(analy[sz]e|explain|why|interpret|what do|what does|understand|mean)\b", 2.6), (r"\b(results?|evaluation|dry[- ]?run|scores?|verdict|no-?go)\b", 2)),
+    ),
+    (
+        "configure_training",
+        (
+            (r"\b(configur\w*|set|use|change|settings?|parameters?|adjust)\b", 1.2),
+            (r"\b(training settings|epochs?|learning rate|batch size|hyper-?parameters?|sft|rft|dpo|lora|reasoning effort|base model)\b", 2.6),
+            (r"\bconfigur\w*\b.*\btraining\b|\btraining config\w*\b", 2.5),
+        ),
+    ),
+    ("estimate_resources", ((r"\b(estimate|costs?|price|how much|how long|expensive|gpu|resources)\b", 3.2),)),
+    ("start_training", ((r"\b(train|fine-?tune)\b", 2.6), (r"\b(start|begin|launch|kick off|run)\b.*\btraining\b", 3.4))),
+    ("deploy_model", ((r"\b(deploy\w*|ship it|go live|put (it )?(in|into) production|publish|roll ?out)\b", 4),)),
+    (
+        "try_model",
+        ((r"\btry (it|the model|the tuned|them|out)\b", 3.5), (r"\b(ask|try|compare)\b", 1), (r"\b(tuned|new model|the model|side by side)\b", 1.5)),
+    ),
+    ("upload_dataset", ((r"\b(upload|re-?upload|push)\b", 2.4), (r"\b(dataset|data|backend|provider|rows)\b", 1))),
+    ("sync_evaluator", ((r"\bsync\w*\b", 3.5),)),
+    ("export_dataset", ((r"\b(export|download)\b", 3.5),)),
+    ("get_dataset_stats", ((r"\b(stats|statistics|overview|how many (rows|records|examples)|how big)\b", 3), (r"\bsummar(y|ise|ize)\b.*\bdata", 3))),
+    (
+        "get_dataset_records",
+        ((r"\b(show|list|see|look at|view|display|read|browse)\b", 1.5), (rf"\b({_ROWS})\b", 1.3), (r"\blow[- ]confidence\b|\bneeds? review\b|\binvalid\b", 1.2)),
+    ),
+    ("update_record", ((r"\b(change|update|set|edit|fix|correct|put|move)\b", 1.2), (r"\b(record|row)\s+#?\w*\d\w*", 2.6))),
+    ("validate_records", ((r"\b(re-?validate|validate|check the data|validation)\b", 3),)),
+)  # fmt: skip
+
+_COMPILED = tuple((tool, tuple((re.compile(p, re.I | re.S), w) for p, w in rows)) for tool, rows in PATTERNS)
+_CLAUSE_END = re.compile(r"(?<=[.!?;])\s+|\n+|,?\s+\b(?:and )?then\b,?\s+|,\s+(?=(?:run|train|deploy|generate|categori[sz]e|test|upload)\b)", re.I)
+_GOAL = re.compile(
+    r"\b(goal|objective|aim|so that|i want|we want|we'?d like|i'?d like|need (it|the model|our)|should (be|sound|answer|give|help|know)"
+    r"|teach|learn|improve|get better|better at|train (it|a model|the model) to|fine-?tune (it|a model) (to|for))\b"
+    rf"|\b({_QUALITIES})\b.*\b(answers?|repl(y|ies)|responses?|support|assistant|calculations?)\b",
+    re.I,
+)
+_AFFIRM = re.compile(
+    r"^\W*(yes|yep|yeah|sure|ok(ay)?|go ahead|do it|let'?s (do it|go)|please do|sounds good|looks good|approved?|confirm(ed)?"
+    r"|perfect|great|fine|absolutely|of course|right|proceed|next|start)\b",
+    re.I,
+)
+_DENY = re.compile(r"^\W*(no|nope|not (yet|now)|don'?t|wait|hold on|rather not|leave it)\b", re.I)
+_THANKS = re.compile(r"^\W*(thanks|thank you|cheers|thx|ta)\b", re.I)
+_GREETING = re.compile(r"^\W*(hi|hello|hey|good (morning|afternoon|evening))\W*$", re.I)
+_HELP = re.compile(r"\b(help|what can you do|how does (this|it) work|what do you do|who are you)\b", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """`words` are the clauses that asked for it."""
+
+    tool: str
+    words: str
+    score: float
+
+
+def intents_of(text: str, *, expecting: Expecting = "", has_grader: bool = False, topics_open: bool = False) -> list[Intent]:
+    """What is asked for, in the order it is said; several clauses for one tool become one intent."""
+    if "```" in text or "def grade" in text:
+        return [_best(text, expecting, has_grader, topics_open)] if _best(text, expecting, has_grader, topics_open).tool else []
+    found: dict[str, Intent] = {}
+    for clause in clauses(text):
+        best = _best(clause, expecting, has_grader, topics_open)
+        if not best.tool:
+            continue
+        before = found.get(best.tool)
+        words = f"{before.words} {clause}" if before else clause
+        found[best.tool] = Intent(best.tool, words, best.score)
+    return list(found.values())[:MAX_INTENTS]
+
+
+def states_goal(text: str) -> bool:
+    return bool(_GOAL.search(text))
+
+
+def goal_in(texts: Sequence[str]) -> str:
+    """The sentences that state what the model should do; the newest text first. "" when none does."""
+    for text in reversed(texts):
+        stated = [clause for clause in re.split(r"(?<=[.!?])\s+|\n+", text) if states_goal(clause)]
+        if stated:
+            return re.sub(r"^\W*(the |our |my )?(goal|objective|aim)( is)?\s*[:\-–]?\s*", "", " ".join(stated), flags=re.I).strip()
+    return ""
+
+
+def mood_of(text: str) -> Mood:
+    for mood, pattern in (("affirm", _AFFIRM), ("deny", _DENY), ("thanks", _THANKS), ("greeting", _GREETING), ("help", _HELP)):
+        if pattern.search(text):
+            return mood  # type: ignore[return-value]
+    return ""
+
+
+def expecting_of(last_reply: str) -> Expecting:
+    """What our own last message asked the person for."""
+    asked = " ".join(part for part in re.split(r"(?<=[.!?])\s+", last_reply) if part.endswith("?"))
+    if re.search(r"\b(judged?|criteria)\b", asked, re.I):
+        return "judging"
+    return "goal" if re.search(r"\b(goal|get better at)\b", asked, re.I) else ""
+
+
+def clauses(text: str) -> list[str]:
+    return [part.strip() for part in _CLAUSE_END.split(text) if part and part.strip()]
+
+
+def _best(clause: str, expecting: Expecting, has_grader: bool, topics_open: bool) -> Intent:
+    scores = {tool: sum(w for pattern, w in rows if pattern.search(clause)) for tool, rows in _COMPILED}
+    _tip(scores, clause, expecting, has_grader, topics_open)
+    tool = max(scores, key=lambda name: scores[name])
+    return Intent(tool, clause, scores[tool]) if scores[tool] >= THRESHOLD else Intent("", clause, scores[tool])
+
+
+def _tip(scores: dict[str, float], clause: str, expecting: Expecting, has_grader: bool, topics_open: bool) -> None:
+    """Moves the balance by what was asked and what is open."""
+    if expecting == "judging" and not _AFFIRM.search(clause) and scores["get_workflow_status"] < THRESHOLD:
+        scores["configure_grader"] += 2.2
+    if has_grader and re.search(r"\b(add|remove|drop|more|less|weight)\b", clause, re.I):
+        scores["configure_grader"] += 0.5
+    if topics_open and re.search(r"\b(add|remove|merge|rename|move|split)\b", clause, re.I):
+        scores["adjust_topics"] += 1.0
+    if outline_lines(clause) >= 3:
+        scores["apply_topic_hierarchy"] = 5.0
+    if re.search(r"\?\s*$", clause):
+        scores["start_training"] -= 0.8 if re.search(r"\b(how|is|did|has|when|why)\b", clause, re.I) else 0.0
+
+
+def outline_lines(text: str) -> int:
+    """Lines that look like an outline's: indented or with a bullet, and short."""
+    return sum(bool(re.match(r"(\s{2,}|\t|\s*[-*•]\s)\S", line)) and len(line) < 80 for line in text.splitlines())

@@ -1,0 +1,150 @@
+"""What came of an uploaded file: how many rows, what is wrong with which lines, what it looks like inside."""
+
+from __future__ import annotations
+
+from bot.views.kit import (
+    Block,
+    Json,
+    Rendered,
+    actions,
+    bullets,
+    button,
+    context,
+    count,
+    fields,
+    figure,
+    header,
+    listed,
+    mapped,
+    more,
+    percent,
+    real,
+    rendered,
+    say,
+    section,
+    whole,
+)
+
+HEALTH = {
+    "healthy": "🟢 Healthy",
+    "warning": "🟡 Some rows need attention",
+    "critical": "🔴 Many rows were rejected",
+}
+STATISTICS = (
+    ("average_turns", "Turns a row", 1),
+    ("average_input_tokens", "Input tokens", 0),
+    ("average_output_tokens", "Output tokens", 0),
+)
+
+
+def render(data: Json) -> Rendered:
+    hygiene = mapped(data.get("hygiene"))
+    total, valid = whole(hygiene.get("total")), whole(hygiene.get("valid"))
+    name = str(data.get("name") or data.get("file_name") or "Dataset")
+    summary = f"{say(name, 80)}: {valid:,} of {count(total, 'row')} valid"
+    blocks = [
+        header(name),
+        section(_health(hygiene, total, valid)),
+        fields(_facts(data)),
+        section(_errors(hygiene)),
+        section(_repeats(hygiene)),
+        section(_typical(listed(data.get("typical")))),
+        section(bullets([say(line, 240) for line in listed(hygiene.get("recommendations"))], 5)),
+        section(_goal(data, total, valid)),
+        _buttons(data),
+        context(_counted(data)),
+    ]
+    return rendered(summary, blocks)
+
+
+def _health(hygiene: dict[str, object], total: int, valid: int) -> str:
+    label = HEALTH.get(str(hygiene.get("health")), "Checked")
+    rejected = total - valid
+    rate = hygiene.get("rate", rejected / total if total else 0.0)
+    return f"*{label}* · {valid:,} of {count(total, 'row')} valid, {rejected:,} rejected ({percent(rate, 1)})"
+
+
+def _facts(data: Json) -> list[tuple[str, str]]:
+    statistics = mapped(data.get("statistics"))
+    tools = [say(tool, 40) for tool in listed(statistics.get("tools"))]
+    facts = [
+        ("File", say(data.get("file_name", ""), 120)),
+        ("Format", " · ".join(say(part, 60) for part in (data.get("format"), data.get("shape")) if part)),
+        ("Kept columns", ", ".join(say(column, 40) for column in listed(data.get("columns_kept"))[:8])),
+    ]
+    facts += [
+        (title, figure(statistics[key], digits))
+        for key, title, digits in STATISTICS
+        if real(statistics.get(key)) is not None
+    ]
+    if real(statistics.get("multi_turn_share")) is not None:
+        facts.append(("Several turns", percent(statistics["multi_turn_share"])))
+    if tools:
+        facts.append(("Tools", ", ".join(tools[:8]) + more(8, len(tools))))
+    return facts
+
+
+def _errors(hygiene: dict[str, object]) -> str:
+    counts, lines, mend = (mapped(hygiene.get(part)) for part in ("counts", "first_lines", "mend"))
+    ordered = sorted(
+        ((whole(number), code) for code, number in counts.items() if whole(number)), reverse=True
+    )
+    found = [
+        _error(code, number, listed(lines.get(code)), str(mend.get(code, ""))) for number, code in ordered
+    ]
+    return "*What was rejected*\n" + bullets(found, 8, "more kinds") if found else ""
+
+
+def _error(code: str, number: int, lines: list[object], mend: str) -> str:
+    where = ", ".join(str(whole(line)) for line in lines[:5])
+    place = (
+        f" (line{'s' if len(lines) > 1 else ''} {where}{' …' if number > len(lines[:5]) else ''})"
+        if where
+        else ""
+    )
+    return f"`{say(code, 40)}` {count(number, 'row')}{place}" + (f": {say(mend, 160)}" if mend else "")
+
+
+def _repeats(hygiene: dict[str, object]) -> str:
+    duplicates, near = whole(hygiene.get("duplicates")), whole(hygiene.get("near_duplicates"))
+    parts = [f"{count(duplicates, 'exact duplicate')}, the first of each kept"] if duplicates else []
+    parts += [f"{count(near, 'near-duplicate')}, nothing removed"] if near else []
+    return " · ".join(parts)
+
+
+def _typical(rows: list[object]) -> str:
+    shown = [f"> {say(_words(row), 200)}" for row in rows[:3]]
+    return "*A few rows*\n" + "\n".join(shown) if shown else ""
+
+
+def _words(row: object) -> object:
+    found = mapped(row)
+    return next((found[key] for key in ("text", "input", "user") if found.get(key)), row) if found else row
+
+
+def _goal(data: Json, total: int, valid: int) -> str:
+    goal = str(data.get("goal") or "")
+    if valid == 0:
+        return "No row can be used yet. Mend the file as above and upload it in a new thread."
+    lines = [
+        f"*Goal:* {say(goal, 300)}"
+        if goal
+        else "*What should the model learn?* One sentence is enough; reply here or press the button."
+    ]
+    if valid < total:
+        lines.append(
+            f"Shall I go on with the {valid:,} valid rows? The rejected ones are kept and left out. "
+            "Approving the topics says yes; to mend them first, upload the corrected file in a new thread."
+        )
+    return "\n".join(lines)
+
+
+def _buttons(data: Json) -> Block | None:
+    thread = str(data.get("workflow_id") or "")
+    goal = button("Change the goal" if data.get("goal") else "Set the goal", "goal.open", thread)
+    return actions(goal)
+
+
+def _counted(data: Json) -> str:
+    how = say(data.get("tokens_by", ""), 80)
+    return f"Token counts: {how}." if how else ""

@@ -1,0 +1,133 @@
+"""Where read rows become rows of the dataset: identity, duplicates, counts, and out to the part writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from storage.datasets import PartWriter, content_id
+from storage.digests import (
+    DigestSet,
+    Occurrences,
+    conversation_digest,
+    conversation_key,
+    id_key,
+    text_digest,
+)
+from storage.manifests import FIRST_LINES
+from storage.rows import Row, encode
+from tasks.ingest.errors import BadRow
+from tasks.ingest.fast import FastRow, encoded
+from tasks.rules.limits import Limits
+from tasks.rules.validation import Code, RowProblem, check_row, explain
+
+
+class Recorder:
+    """Takes rows in the order of the file. Ids depend on the file's content alone, so a second upload gets the same."""
+
+    def __init__(
+        self,
+        writer: PartWriter,
+        file_name: str,
+        limits: Limits,
+        count_tokens: Callable[[str], int] | None = None,
+    ) -> None:
+        self.rows = 0
+        self.problems: list[RowProblem] = []
+        self.last_was_bad = False
+        self._writer = writer
+        self._file_name = file_name
+        self._limits = limits
+        self._count_tokens = count_tokens
+        self._seen = DigestSet()
+        self._again = Occurrences()
+        self._ids = DigestSet()
+        self._told: dict[Code, int] = {}
+
+    def fast(self, line: int, row: FastRow) -> None:
+        """A row that is valid unless it repeats another."""
+        new = self._seen.add(row.digest)
+        id = self._own_id(row.id) or self._content_id(row.digest, new)
+        tokens = -(-row.characters // 4)
+        counts = self._writer.counts
+        if new:
+            share = row.output_characters / row.characters
+            has_output = row.split < len(row.messages)
+            reference = has_output or len(row.item.get("reference_answer", b"")) > 2
+            counts.valid(
+                turns=row.turns,
+                tokens=tokens,
+                output_share=share,
+                has_output=has_output,
+                has_reference=reference,
+            )
+            counts.unlabelled += 1
+            if "label" in row.item:
+                counts.named(tools=(), has_tools=False, label=msgspec.json.decode(row.item["label"]))
+        else:
+            self._reject(line, "duplicate", "")
+        self._add(encoded(row, id, self._file_name, line), id, row.digest, "" if new else "duplicate", tokens)
+
+    def careful(self, line: int, text: bytes, row: Row) -> None:
+        """A record that has still to be judged; `text` is how it stood in the file."""
+        error, tokens = check_row(row, self._limits, self._count_tokens)
+        digest = conversation_digest(row.messages)
+        name = digest if not error else text_digest(digest)  # an invalid row is nobody's first
+        new = self._seen.add(name)
+        if not new and not error:
+            error = "duplicate"
+        row = msgspec.structs.replace(
+            row,
+            id=self._own_id(row.id) or self._content_id(name, new),
+            provenance={**row.provenance, "file": self._file_name, "line": line},
+            error=error,
+            tokens=tokens,
+        )
+        try:
+            encoded_row = encode(row)
+        except (ValueError, RecursionError):
+            self.bad(line, text, BadRow("invalid_json", "it holds something that JSON cannot carry"))
+            return
+        if error:
+            self._reject(line, error, "")
+        self._writer.counts.add(row)
+        self._label(row)
+        self._add(encoded_row, row.id, digest, error, tokens)
+
+    def bad(self, line: int, text: bytes, error: BadRow) -> None:
+        """Text that is no record: kept as it is, counted, never used."""
+        digest = text_digest(text)
+        row = Row(
+            id=self._content_id(digest, self._seen.add(digest)),
+            provenance={"file": self._file_name, "line": line},
+            raw=text.decode("utf-8", "backslashreplace") or " ",
+            problem=error.detail,
+        )
+        self._reject(line, error.code, error.detail)
+        self._writer.counts.invalid(error.code, line)
+        self._add(encode(row), row.id, digest, error.code, 0)
+
+    def _own_id(self, id: str) -> str:
+        """The uploaded id if it is the first of its kind, else ""."""
+        return id if id and self._ids.add(text_digest(id.encode("utf-8", "surrogatepass"))) else ""
+
+    def _content_id(self, digest: bytes, new: bool) -> str:
+        return content_id(digest, 1 if new else 1 + self._again.next(digest))
+
+    def _label(self, row: Row) -> None:
+        for name in ("topic", "topic_confidence", "topic_method", "is_generated"):
+            if value := getattr(row, name):
+                self._writer.set(name, value)
+
+    def _reject(self, line: int, code: Code, detail: str) -> None:
+        told = self._told.get(code, 0)
+        self._told[code] = told + 1
+        if told < FIRST_LINES:
+            self.problems.append(explain(code, line=line, detail=detail, limits=self._limits))
+
+    def _add(self, line: bytes, id: str, digest: bytes, error: str, tokens: int) -> None:
+        keys = (id_key(id),) if error else (id_key(id), conversation_key(digest))
+        self._writer.add(line, keys, error, tokens)
+        self.last_was_bad = error in ("invalid_json", "invalid_data_structure")
+        self.rows += 1

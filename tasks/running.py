@@ -1,0 +1,106 @@
+"""What a running operation holds in its hand: `RunContext`, the `StepContext` of real workers.
+
+Everything it writes carries the task's lease, so a copy that was overtaken writes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from storage.errors import Conflict, LostLease
+from storage.records import Change, Json, Lease, Task, Workflow
+from tasks.deps import Deps
+from tasks.heartbeat import Heartbeat
+from tasks.models.port import Usage
+from tasks.outcomes import progress_event
+from tasks.step import Cancelled
+
+_SHOW_SECONDS = 1.0
+_SPENT = "~spent"  # the checkpoint that money is kept under; no operation names a part so
+_WRITES = 20  # of the task's record, when people change it at the same time
+
+
+class RunContext:
+    """Implements `tasks.step.StepContext`.
+
+    An operation that asks `cancelled()` stops by itself and keeps what is done: from then on `progress` and `checkpoint`
+    no longer raise `Cancelled`.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: Task,
+        workflow: Workflow,
+        deps: Deps,
+        lease: Lease,
+        title: str,
+        heartbeat: Heartbeat,
+        saved: Mapping[str, Json],
+    ) -> None:
+        self.task = task
+        self.workflow = workflow
+        self.deps = deps
+        self.done: Mapping[str, Json] = {name: value for name, value in saved.items() if name != _SPENT}
+        self._lease = lease
+        self._title = title
+        self._heartbeat = heartbeat
+        self._spent_usd = self._spent_saved = float(saved.get(_SPENT, {}).get("usd", 0.0))
+        self._shown_at = 0.0
+        self._shown = (-1, -1, "")
+        self._stops_itself = False
+
+    async def progress(self, done: int, total: int, label: str) -> None:
+        self._check()
+        now = time.monotonic()
+        if (done, total, label) == self._shown or now - self._shown_at < _SHOW_SECONDS:
+            return
+        self._shown, self._shown_at = (done, total, label), now
+        await self._write(done, total, label)
+
+    async def checkpoint(self, name: str, value: Json) -> None:
+        state = self.deps.state
+        await self._save_spending()
+        await state.save(self._lease, self.task.id, name, value)
+        self.done = {**self.done, name: value}
+        self._check()
+
+    def cancelled(self) -> bool:
+        self._stops_itself = True
+        return self._heartbeat.stop_asked
+
+    def meter(self, model: str, usage: Usage) -> None:
+        price = self.deps.settings.price(model)
+        self._spent_usd += (usage.input_tokens * price.input + usage.output_tokens * price.output) / 1e6
+
+    def spent_usd(self) -> float:
+        return self._spent_usd
+
+    def _check(self) -> None:
+        if self._heartbeat.lost:
+            raise LostLease(self._lease.name)
+        if self._heartbeat.stop_asked and not self._stops_itself:
+            raise Cancelled
+
+    async def _save_spending(self) -> None:
+        if self._spent_usd != self._spent_saved:
+            await self.deps.state.save(self._lease, self.task.id, _SPENT, {"usd": self._spent_usd})
+            self._spent_saved = self._spent_usd
+
+    async def _write(self, done: int, total: int, label: str) -> None:
+        for _ in range(_WRITES):
+            shown = replace(self.task, done=done, total=total, label=label)
+            key = f"{self._lease.fence}:{shown.version}"
+            event = progress_event(shown, self._title, "running", key=key)
+            try:
+                await self.deps.state.commit(
+                    shown.tenant, Change(puts=(shown,), events=(event,), lease=self._lease)
+                )
+            except Conflict:
+                self.task = await self.deps.state.get(shown.tenant, Task, shown.id) or self.task
+                continue
+            self.task = replace(shown, version=shown.version + 1)
+            return
+        raise Conflict(self.task.id)
