@@ -78,7 +78,7 @@ def next_action(workflow: Workflow, tasks: Sequence[Task], proposals: Sequence[P
 
 def position(step: str) -> str:
     """ "step 3 of 7", or "" before the first and after the last."""
-    return f"step {STEP_NAMES.index(step) + 1} of {len(STEP_NAMES)}" if step in STEP_NAMES else ""  # type: ignore[arg-type]
+    return f"step {STEP_NAMES.index(step) + 1} of {len(STEP_NAMES)}" if step in STEP_NAMES else ""
 
 
 def welcome_back(workflow: Workflow, tasks: Sequence[Task], proposals: Sequence[Proposal], now: float) -> Json:

@@ -25,7 +25,7 @@ from tasks import workflow as flow
 from tasks.deps import Deps
 from tasks.desk import Desk
 from tasks.drafting import Person, Refusal, short_id
-from tasks.models.port import ModelError, ToolSchema
+from tasks.models.port import ModelError, ToolSchema, Usage
 from tasks.rules.approvals import ExplicitOrder
 from tasks.step import Need, StepError
 from tasks.workflow import Missing
@@ -42,6 +42,10 @@ class Order:
     order: ExplicitOrder
     person: Person
     evidence: str
+
+
+def unmetered(model: str, usage: Usage) -> None:
+    """For callers that do not count tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class ToolContext:
     workflow: Workflow | None = None
     evidence: str = ""
     orders: tuple[Order, ...] = ()
+    meter: Callable[[str, Usage], None] = unmetered
 
     @property
     def flow(self) -> Workflow:
@@ -209,7 +214,7 @@ def bounded(result: ToolResult, limit: int = RESULT_CHARACTERS) -> ToolResult:
     text = json.dumps(result, ensure_ascii=False, default=str)
     if len(text) <= limit:
         return result
-    kept = {name: result[name] for name in ("ok", "error", "missing", "next") if name in result}
+    kept: Json = {name: result[name] for name in ("ok", "error", "missing", "next") if name in result}
     return {**kept, "cut": f"the result has {len(text)} characters; this is its beginning", "text": text[:limit]}
 
 

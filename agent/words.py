@@ -25,15 +25,6 @@ SHORT_WORDS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Thread:
-    """Where the words were said."""
-
-    tenant: Tenant
-    channel: str
-    thread_ts: str
-
-
-@dataclass(frozen=True, slots=True)
 class Intent:
     """A decision that a message asks for; journalled before it is carried out."""
 
@@ -45,24 +36,28 @@ def is_stop(item: InboxItem) -> bool:
     return item.kind == "stop" or (item.kind == "message" and approvals.is_stop(item.text))
 
 
+def may_decide(item: InboxItem) -> bool:
+    """Whether the words are an exact yes or no at all."""
+    return item.kind == "message" and (approvals.is_approval(item.text) or approvals.is_rejection(item.text))
+
+
 async def intent(
-    item: InboxItem, later: Sequence[InboxItem], proposals: Sequence[Proposal], *, shown: Outbox, thread: Thread
+    item: InboxItem, later: Sequence[InboxItem], proposals: Sequence[Proposal], *, shown: Outbox, tenant: Tenant
 ) -> Intent | Json | None:
     """What the words ask to decide; an event that says why they do not; None when they are no such words.
 
     `later` are the messages of the same turn after this one: a person who takes it back at once has not approved.
     """
-    approve = approvals.is_approval(item.text)
-    if item.kind != "message" or not proposals or not (approve or approvals.is_rejection(item.text)):
+    if not proposals or not may_decide(item):
         return None
     if len(proposals) > 1:
         titles = [proposal.title for proposal in proposals]
         return undecided(f"{len(proposals)} proposals are open; the button of the one that is meant decides", titles)
     if any(_takes_back(other) for other in later if other.user == item.user):
         return undecided("a later message says otherwise; the button decides", [proposals[0].title])
-    if not await _is_newer(item, proposals[0], shown, thread.tenant):
+    if not await _is_newer(item, proposals[0], shown, tenant):
         return undecided("the message is older than the proposal's card; the button decides", [proposals[0].title])
-    return Intent(proposals[0].id, approve)
+    return Intent(proposals[0].id, approvals.is_approval(item.text))
 
 
 async def carry_out(wanted: Intent, item: InboxItem, person: Person, *, desk: Desk, tenant: Tenant) -> Json:

@@ -23,7 +23,10 @@ class MemoryBlobs:
 
     def create(self, path: str, data: bytes) -> bool:
         with self._lock:
-            return self.objects.setdefault(path, data) is data
+            if path in self.objects:
+                return False
+            self.objects[path] = data
+            return True
 
     def read(self, path: str) -> Iterator[bytes]:
         data = self.get(path)

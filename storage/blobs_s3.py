@@ -124,7 +124,9 @@ class S3Blobs:
                     Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": done}
                 )
         except BaseException:
-            _quietly(lambda: self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload))
+            _quietly(
+                lambda: self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+            )
             raise
         return size
 

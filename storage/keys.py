@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from storage.records import Dataset, Document, Grader, Proposal, Task, Tenant, Workflow
 
-READY = "ft:ready"  # process-wide: which (tenant, lane) have something waiting; ids only
 TENANTS = "ft:tenants"  # process-wide: tenants that ever wrote
 
 

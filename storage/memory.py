@@ -33,7 +33,9 @@ class _Room:
     documents: dict[tuple[str, str], _Stored] = field(default_factory=dict)
     fences: dict[str, int] = field(default_factory=dict)
     leases: dict[str, tuple[int, float]] = field(default_factory=dict)  # fence, expiry
-    inbox: dict[str, dict[str, tuple[float, bytes]]] = field(default_factory=dict)  # lane → id → arrival, JSON
+    inbox: dict[str, dict[str, tuple[float, bytes]]] = field(
+        default_factory=dict
+    )  # lane → id → arrival, JSON
     seen: set[str] = field(default_factory=set)
     journal: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     transcript: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
@@ -61,7 +63,9 @@ class MemoryState:
     async def find(self, tenant: Tenant, kind: type[D], index: str) -> tuple[D, ...]:
         documents = sorted(self._room(tenant).documents.items())
         return tuple(
-            loads(kind, stored.json) for (name, _), stored in documents if name == KINDS[kind] and index in stored.indexes
+            loads(kind, stored.json)
+            for (name, _), stored in documents
+            if name == KINDS[kind] and index in stored.indexes
         )
 
     async def commit(self, tenant: Tenant, change: Change) -> None:

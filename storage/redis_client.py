@@ -24,7 +24,16 @@ from storage.records import Json, Tenant
 
 _RETRIES = 2
 # What a server answers that is full, starting, failing over or read-only, rather than asked something wrong.
-_PASSING = ("OOM", "command not allowed when used memory", "LOADING", "MISCONF", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "You can't write")
+_PASSING = (
+    "OOM",
+    "command not allowed when used memory",
+    "LOADING",
+    "MISCONF",
+    "READONLY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "You can't write",
+)
 _decode = msgspec.json.Decoder().decode
 encode = msgspec.json.encode
 
@@ -53,7 +62,9 @@ class RedisClient:
         """Run a script whose keys all carry one tenant's hash tag."""
         with _translated():
             try:
-                return await self.redis.execute_command("EVALSHA", script.digest, len(touched), *touched, *args)
+                return await self.redis.execute_command(
+                    "EVALSHA", script.digest, len(touched), *touched, *args
+                )
             except NoScriptError:
                 return await self.redis.execute_command("EVAL", script.text, len(touched), *touched, *args)
 
@@ -74,7 +85,9 @@ class RedisClient:
                 pipeline.execute_command(*command)
             return await pipeline.execute()
 
-    async def _run_known(self, tenant: Tenant, script: Script, touched: Sequence[str], args: Sequence[Any]) -> Any:
+    async def _run_known(
+        self, tenant: Tenant, script: Script, touched: Sequence[str], args: Sequence[Any]
+    ) -> Any:
         for verb, body in (("EVALSHA", script.digest), ("EVAL", script.text)):
             pipeline = self.redis.pipeline(transaction=False)
             pipeline.execute_command("SADD", keys.TENANTS, keys.tenant_text(tenant))
@@ -92,7 +105,9 @@ class RedisClient:
 def open_redis(url: str) -> Redis:
     """A lazily connecting client for `redis://`, `rediss://` or `unix://`; the answer stays bytes."""
     retry = Retry(ExponentialBackoff(cap=0.3, base=0.05), _RETRIES)
-    return Redis.from_url(url, retry=retry, socket_timeout=10, socket_connect_timeout=2, decode_responses=False)
+    return Redis.from_url(
+        url, retry=retry, socket_timeout=10, socket_connect_timeout=2, decode_responses=False
+    )
 
 
 def new_write() -> str:

@@ -37,7 +37,8 @@ class RedisOutbox:
     async def read(self, tenant: Tenant, *, limit: int) -> tuple[OutboxEvent, ...]:
         entries = await self.client.call("XRANGE", keys.outbox(tenant), "-", "+", "COUNT", limit)
         return tuple(
-            replace(loads(OutboxEvent, fields[b"event"]), position=position.decode()) for position, fields in entries
+            replace(loads(OutboxEvent, fields[b"event"]), position=position.decode())
+            for position, fields in entries
         )
 
     async def delivered(self, tenant: Tenant, positions: tuple[str, ...]) -> None:

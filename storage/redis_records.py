@@ -135,7 +135,10 @@ def _packed(tenant: Tenant, change: Change) -> Json:
         packed["consumed"] = _packed_consumption(tenant, *change.consumed)
     if change.transcript:
         lane, messages = change.transcript
-        packed["said"] = {"key": keys.transcript(tenant, lane), "messages": [_text(message) for message in messages]}
+        packed["said"] = {
+            "key": keys.transcript(tenant, lane),
+            "messages": [_text(message) for message in messages],
+        }
     if change.events:
         events = [{"key": event.key, "json": _text(event)} for event in change.events]
         packed["out"] = {"stream": keys.outbox(tenant), "used": keys.used(tenant), "events": events}

@@ -172,7 +172,11 @@ def conversation_text(messages: Sequence[Message], *, roles: bool = True) -> str
 def to_record(row: Row) -> dict[str, Any]:
     """The record form of domain.md §1 as plain data, columns included, extra columns beside the known fields."""
     known = {name: value for name, value in msgspec.to_builtins(row).items() if name != "item"}
-    return {**{key: value for key, value in row.item.items() if key not in known}, **known, "valid": row.valid}
+    return {
+        **{key: value for key, value in row.item.items() if key not in known},
+        **known,
+        "valid": row.valid,
+    }
 
 
 def to_openai_rft(row: Row) -> dict[str, Any]:

@@ -95,7 +95,9 @@ class Attempt:
         task = self.task
         if task.attempt >= ATTEMPTS:
             reason = task.result.get("waiting_for", "Its worker stopped again and again")
-            raise StepError(f"{reason}; given up after {task.attempt} attempts. Try again later.", code="gave_up")
+            raise StepError(
+                f"{reason}; given up after {task.attempt} attempts. Try again later.", code="gave_up"
+            )
         await self._write(self._begun)
         if self.task.cancel_requested or await self._workflow() is None:
             raise Cancelled
@@ -224,7 +226,9 @@ class Attempt:
     def _unexpected(self) -> StepError:
         error_id = uuid.uuid4().hex[:8]
         _log.exception("task_failed", error_id=error_id, task=self.task.id, operation=self.task.operation)
-        return StepError(f"Something went wrong on our side (error {error_id}). Try again.", code="unexpected")
+        return StepError(
+            f"Something went wrong on our side (error {error_id}). Try again.", code="unexpected"
+        )
 
     # ------------------------------------------------------------ writing
 
@@ -234,7 +238,7 @@ class Attempt:
             task = await self.state.get(self.task.tenant, Task, self.task.id)
             if task is None or task.status not in ("queued", "running"):
                 raise LostLease(self.lease.name)  # somebody else has ended it
-            change = await outcome(task, await self._workflow())
+            change = await outcome(self._as_reached(task), await self._workflow())
             try:
                 await self.state.commit(task.tenant, replace(change, lease=self.lease))
             except Conflict:
@@ -243,6 +247,10 @@ class Attempt:
             self.task = replace(put, version=task.version + 1)
             return
         raise Conflict(self.task.id)
+
+    def _as_reached(self, task: Task) -> Task:
+        done, total = self.ctx.reached if self.ctx else (task.done, task.total)
+        return replace(task, done=done, total=total)
 
     async def _workflow(self) -> Workflow | None:
         return await self.desk.workflow(self.task.tenant, self.task.workflow_id)
@@ -254,8 +262,13 @@ class Attempt:
 def _plain(error: ModelRefused | ModelAnswerInvalid) -> StepError:
     if isinstance(error, ModelRefused):
         code = f" ({error.code})" if error.code else ""
-        return StepError(f"The model server refuses this request{code}. Check the model's name and access.", code="model_refused")
-    return StepError("The model's answers could not be used. Try again, or use another model.", code="model_answer")
+        return StepError(
+            f"The model server refuses this request{code}. Check the model's name and access.",
+            code="model_refused",
+        )
+    return StepError(
+        "The model's answers could not be used. Try again, or use another model.", code="model_answer"
+    )
 
 
 def _unknown(operation: str) -> Step:

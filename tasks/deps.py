@@ -9,18 +9,22 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from storage.blobs import BlobStore
+from storage.blobs import BlobStore, open_store
 from storage.datasets import Datasets
 from storage.ports import State
+from storage.redis_state import connect
+from tasks import trainers
+from tasks.models.embeddings import build_embedder
 from tasks.models.port import ChatModel, Embedder
-from tasks.queue import Waker
-from tasks.settings import Settings
+from tasks.models.wire import build_chat
+from tasks.queue import Queue, Waker
+from tasks.settings import Settings, SettingsError
 from tasks.trainers.port import Trainer
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
-    """`offline_embedder` sees rows before anybody has consented to a provider."""
+    """What every operation may ask for. Fields are ports, except `settings`."""
 
     settings: Settings
     state: State
@@ -36,3 +40,29 @@ class Deps:
         """The configured training backend; `auto` is the OpenAI wire."""
         name = "openai" if self.settings.trainer == "auto" else self.settings.trainer
         return self.trainers[name]
+
+
+def build(settings: Settings) -> Deps:
+    """The configured clients; none connects before it is used. `settings.redis_url` must name a server by now.
+
+    Raises `SettingsError` for a URL that names no store."""
+    blobs = blob_store(settings)
+    return Deps(
+        settings=settings,
+        state=connect(settings.redis_url),
+        blobs=blobs,
+        datasets=Datasets(blobs),
+        chat=build_chat(settings),
+        embedder=build_embedder(settings),
+        trainers=trainers.build(settings),
+        queue=Queue(settings.redis_url),
+    )
+
+
+def blob_store(settings: Settings) -> BlobStore:
+    """The store of STORAGE_URL, or a folder under DATA_DIR."""
+    url = settings.storage_url or (settings.home / "storage").absolute().as_uri()
+    try:
+        return open_store(url)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error

@@ -81,7 +81,9 @@ class Heartbeat:
             if time.monotonic() - self._renewed >= _RENEW_SECONDS:
                 await self._renew(state)
             task = await state.get(self._lease.tenant, Task, self._task_id)
-        except StorageError as error:  # the next beat may succeed; an expired lease that nobody took is extended then
+        except (
+            StorageError
+        ) as error:  # the next beat may succeed; an expired lease that nobody took is extended then
             _log.warning("heartbeat_missed", task=self._task_id, reason=str(error))
             return
         self.stop_asked = self.stop_asked or (task is not None and task.cancel_requested)

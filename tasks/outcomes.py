@@ -38,7 +38,9 @@ def progress_event(task: Task, title: str, status: Shown, *, key: str) -> Outbox
 def begun(task: Task, title: str, *, at: float) -> Change:
     """A worker has taken the task up (again)."""
     running = replace(task, status="running", started_at=task.started_at or at, label="", result={})
-    return Change(puts=(running,), events=(progress_event(running, title, "running", key=f"begun:{task.attempt}"),))
+    return Change(
+        puts=(running,), events=(progress_event(running, title, "running", key=f"begun:{task.attempt}"),)
+    )
 
 
 def postponed(task: Task, title: str, *, waiting_for: str, pause_seconds: float, at: float) -> Change:
@@ -46,7 +48,9 @@ def postponed(task: Task, title: str, *, waiting_for: str, pause_seconds: float,
     label = f"{waiting_for}; trying again in {pause_seconds:.0f} s"
     result: Json = {"retry_at": at + pause_seconds, "waiting_for": waiting_for}
     waiting = replace(task, status="queued", label=label, result=result)
-    return Change(puts=(waiting,), events=(progress_event(waiting, title, "waiting", key=f"waiting:{task.attempt}"),))
+    return Change(
+        puts=(waiting,), events=(progress_event(waiting, title, "waiting", key=f"waiting:{task.attempt}"),)
+    )
 
 
 def failed(
@@ -54,7 +58,9 @@ def failed(
 ) -> Change:
     """The task is over without a result; its step says why, and the agent is told so that it can offer a way out."""
     message = str(error)
-    over = replace(task, status="failed", finished_at=at, error=message, label=message, result={"code": error.code})
+    over = replace(
+        task, status="failed", finished_at=at, error=message, label=message, result={"code": error.code}
+    )
     facts: Json = {"message": message, "code": error.code, "next": error.next}
     changed = workflow
     if workflow and step.step:
@@ -80,21 +86,35 @@ def finished(
     changed = replace(report.change(workflow), updated_at=at)
     changed = replace(changed, spent_usd=changed.spent_usd + spent_usd + report.cost_usd)
     if step.step and report.partial:
-        changed = flow.settle_back(changed, step.step, by=task.by, at=at, what=f"{step.step} stopped, part of it kept")
+        changed = flow.settle_back(
+            changed, step.step, by=task.by, at=at, what=f"{step.step} stopped, part of it kept"
+        )
     elif step.step and step.finishes:
         changed = flow.finish(changed, step.step, summary=report.summary, by=task.by, at=at)
     changed = flow.applied(changed, task.id)
     status: Literal["cancelled", "finished"] = "cancelled" if report.partial else "finished"
     label = report.summary or ("stopped; what was done is kept" if report.partial else "done")
-    over = replace(task, status=status, finished_at=at, label=label, result=report.facts, error="")
-    events = (progress_event(over, step.title, status, key="over"), *_result_card(over, report), *report.events)
+    done = task.done if report.partial else task.total
+    over = replace(task, status=status, finished_at=at, done=done, label=label, result=report.facts, error="")
+    events = (
+        progress_event(over, step.title, status, key="over"),
+        *_result_card(over, report),
+        *report.events,
+    )
     facts = {**report.facts, **_named(over, step), "partial": report.partial, "summary": report.summary}
     items = (happened(changed, "step_finished", facts, id=f"over:{task.id}", at=at),) if report.say else ()
     return changed, Change(puts=(over, *report.records), events=events, items=items)
 
 
 def _over(
-    over: Task, workflow: Workflow | None, step: Step, facts: Json, *, status: Shown, spent_usd: float, at: float
+    over: Task,
+    workflow: Workflow | None,
+    step: Step,
+    facts: Json,
+    *,
+    status: Shown,
+    spent_usd: float,
+    at: float,
 ) -> Change:
     event = progress_event(over, step.title, status, key="over")
     if workflow is None:
@@ -115,6 +135,10 @@ def _result_card(task: Task, report: StepReport) -> tuple[OutboxEvent, ...]:
     data = {"workflow_id": task.workflow_id, "task_id": task.id, **report.facts}
     return (
         OutboxEvent(
-            kind=report.view, channel=task.channel, thread_ts=task.thread_ts, data=data, key=f"result:{task.id}"
+            kind=report.view,
+            channel=task.channel,
+            thread_ts=task.thread_ts,
+            data=data,
+            key=f"result:{task.id}",
         ),
     )

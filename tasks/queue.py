@@ -7,12 +7,14 @@ class admits no function but `run_task`: whoever could write to Redis still coul
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue as RQQueue
+from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -38,6 +40,10 @@ class Waker(Protocol):
     async def wake(self, task: Task) -> None:
         """Have a worker look at the task soon. Never raises: what is not woken now, the sweeper wakes."""
         ...
+
+
+class WorkQueue(Waker, Protocol):
+    """What the sweeper asks of it besides."""
 
     async def waiting(self) -> frozenset[str]:
         """The ids (`job_id`) of all jobs that no worker has taken yet. Raises `QueueUnreadable`."""
@@ -70,7 +76,7 @@ class TaskJob(Job):
 
 
 class Queue:
-    """Implements `Waker` on RQ. `redis_url` as `storage.redis_state.connect` takes it."""
+    """Implements `WorkQueue` on RQ. `redis_url` as `storage.redis_state.connect` takes it."""
 
     def __init__(self, redis_url: str) -> None:
         self._redis = Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2)
@@ -92,24 +98,29 @@ class Queue:
         self._redis.close()
 
     def _enqueue(self, task: Task) -> None:
-        self._queues[task.queue].enqueue_call(
-            RUN_TASK,
-            args=(keys.tenant_text(task.tenant), task.id, task.attempt),
-            job_id=job_id(task),
-            description=task.operation,
-            timeout=_RUNNING_SECONDS,
-            ttl=_WAITING_SECONDS,
-            result_ttl=0,
-            failure_ttl=_FAILED_SECONDS,
-        )
+        with suppress(DuplicateJobError):  # woken before
+            self._queues[task.queue].enqueue_call(
+                RUN_TASK,
+                args=(keys.tenant_text(task.tenant), task.id, task.attempt),
+                job_id=job_id(task),
+                unique=True,
+                description=task.operation,
+                timeout=_RUNNING_SECONDS,
+                ttl=_WAITING_SECONDS,
+                result_ttl=0,
+                failure_ttl=_FAILED_SECONDS,
+            )
 
     def _waiting(self) -> frozenset[str]:
         return frozenset(id for queue in self._queues.values() for id in queue.get_job_ids())
 
 
 def job_id(task: Task) -> str:
-    """The same for the same attempt, so that a repeated wake is one job."""
-    return f"{task.id}-{task.attempt}"
+    """The same for the same attempt, so that a repeated wake is one job; never the same for two tenants.
+
+    RQ admits letters, digits, `-` and `_`.
+    """
+    return f"{task.tenant.enterprise}_{task.tenant.team}-{task.id}-{task.attempt}"
 
 
 def open_queue(name: str, redis: Redis) -> RQQueue:

@@ -26,7 +26,7 @@ class RunContext:
     """Implements `tasks.step.StepContext`.
 
     An operation that asks `cancelled()` stops by itself and keeps what is done: from then on `progress` and `checkpoint`
-    no longer raise `Cancelled`.
+    no longer raise `Cancelled`. `reached` is the last progress it told, shown or not.
     """
 
     def __init__(
@@ -48,11 +48,13 @@ class RunContext:
         self._title = title
         self._heartbeat = heartbeat
         self._spent_usd = self._spent_saved = float(saved.get(_SPENT, {}).get("usd", 0.0))
+        self.reached = (task.done, task.total)
         self._shown_at = 0.0
         self._shown = (-1, -1, "")
         self._stops_itself = False
 
     async def progress(self, done: int, total: int, label: str) -> None:
+        self.reached = (done, total)
         self._check()
         now = time.monotonic()
         if (done, total, label) == self._shown or now - self._shown_at < _SHOW_SECONDS:

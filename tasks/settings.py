@@ -28,6 +28,7 @@ class Limits(BaseModel):
 
     max_file_bytes: int = 2_000_000_000
     max_expanded_bytes: int = 8_000_000_000
+    max_expansion: int = 200
     max_rows: int = 5_000_000
     max_line_bytes: int = 16_000_000
     max_depth: int = 100

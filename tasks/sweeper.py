@@ -13,7 +13,7 @@ import structlog
 from storage.errors import Conflict, StorageError, Unavailable
 from storage.records import Change, Proposal, Task, Tenant
 from tasks.desk import Desk
-from tasks.queue import QueueUnreadable, job_id
+from tasks.queue import QueueUnreadable, WorkQueue, job_id
 
 GRACE_SECONDS = 5.0  # between a record and its job, and between a job and its lease
 
@@ -28,13 +28,13 @@ class Swept:
     proposals: tuple[str, ...] = ()
 
 
-async def sweep(desk: Desk, *, now: float) -> Swept:
+async def sweep(desk: Desk, queue: WorkQueue, *, now: float) -> Swept:
     """One round over all tenants; `web` does it about every 10 s under a leader lease. Raises `Unavailable`.
 
     What is wrong with one record is logged and does not keep the others waiting.
     """
     try:
-        queued = await desk.queue.waiting()
+        queued = await queue.waiting()
     except QueueUnreadable as error:
         raise Unavailable("the queue cannot be read") from error
     tasks: list[str] = []

@@ -20,9 +20,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue as RQQueue
 from rq import Worker
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.exceptions import StopRequested
 
 from storage.embedded import EmbeddedServer, start
 from storage.errors import Unavailable
@@ -49,13 +49,14 @@ def main(arguments: list[str]) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    server = None if settings.redis_url else start(settings.home)
-    url = settings.redis_url or server.url if server else settings.redis_url
+    if settings.redis_url:
+        work(arguments[0], settings.redis_url, real_workplace(settings, settings.redis_url))
+        return 0
+    server = start(settings.home)
     try:
-        work(arguments[0], url, real_workplace(settings, url), server)
+        work(arguments[0], server.url, real_workplace(settings, server.url), server)
     finally:
-        if server:
-            server.stop()
+        server.stop()
     return 0
 
 
@@ -68,7 +69,9 @@ def real_workplace(settings: Settings, redis_url: str) -> Workplace:
     from tasks.steps import OPERATIONS
 
     known = settings.model_copy(update={"redis_url": redis_url})
-    return Workplace(build=partial(build, known), open_state=partial(connect, redis_url), operations=OPERATIONS)
+    return Workplace(
+        build=partial(build, known), open_state=partial(connect, redis_url), operations=OPERATIONS
+    )
 
 
 def work(queue: str, redis_url: str, workplace: Workplace, server: EmbeddedServer | None = None) -> None:

@@ -145,6 +145,10 @@ def _tried(values: Json, metadata: Json) -> Errors:
     return {} if str(values.get("prompt") or "").strip() else {"prompt": "Write something to ask the model."}
 
 
+def _override(values: Json, metadata: Json) -> Errors:
+    return {} if len(str(values.get("reason") or "").strip()) >= 3 else {"reason": "Say why, in a sentence."}
+
+
 CHECKS: dict[str, Callable[[Json, Json], Errors]] = {
     "goal": _goal,
     "topics": _topics,
@@ -152,6 +156,7 @@ CHECKS: dict[str, Callable[[Json, Json], Errors]] = {
     "generation": _generation,
     "training": _training,
     "try": _tried,
+    "override": _override,
 }
 
 

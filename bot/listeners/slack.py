@@ -146,11 +146,10 @@ def _in_the_modal(view: Json, words: str) -> BoltResponse:
 async def _respond(url: str, words: str) -> None:
     """A click can be answered without Redis and without a token, where Slack gave an address for it."""
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-            async with session.post(
-                url, json={"response_type": "ephemeral", "replace_original": False, "text": words}
-            ):
-                pass
+        answer = {"response_type": "ephemeral", "replace_original": False, "text": words}
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.post(url, json=answer):
+            pass
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         log.warning("respond_failed", error=type(error).__name__)
 

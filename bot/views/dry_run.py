@@ -12,7 +12,6 @@ from bot.views.kit import (
     bar,
     bullets,
     button,
-    confirm,
     context,
     fields,
     figure,
@@ -195,16 +194,7 @@ def _buttons(data: Json, verdict: str) -> Block | None:
     grader = button("Change the grader", "grader.open", workflow)
     rows = button("Generate examples", "generation.open", workflow)
     again = button("Run again", "next.run_dry_run", workflow)
-    knowingly = button(
-        "Go on anyway",
-        "next.override_verdict",
-        workflow,
-        ask=confirm(
-            "Go on against the verdict?",
-            "An approver has to agree, and it is recorded with the findings.",
-            "Ask an approver",
-        ),
-    )
+    knowingly = button("Go on anyway…", "override.verdict", workflow)
     return actions(
         train, grader, rows, again, knowingly if verdict == "NO-GO" and data.get("may_override") else None
     )

@@ -9,7 +9,6 @@ from bot.views.kit import (
     Rendered,
     actions,
     button,
-    confirm,
     context,
     count,
     fields,
@@ -206,14 +205,7 @@ def _buttons(data: Json, pattern: str) -> Block | None:
     deploy = (
         button("Deploy", "next.deploy_model", workflow, style="primary") if pattern not in BLOCKED else None
     )
-    knowingly = button(
-        "Deploy anyway",
-        "next.override_deploy",
-        workflow,
-        ask=confirm(
-            "Deploy against the analysis?", "An approver has to agree, and it is recorded.", "Ask an approver"
-        ),
-    )
+    knowingly = button("Deploy anyway…", "override.deploy", workflow)
     tried = button("Try it", "try.open", workflow)
     return actions(
         deploy,

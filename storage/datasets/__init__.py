@@ -4,8 +4,8 @@
 columns, `index.py` finds a row or a conversation among a million, `summaries.py` counts.
 """
 
-from storage.datasets.editing import Check, Datasets, content_id
+from storage.datasets.editing import Check, Datasets
 from storage.datasets.parts import PartWriter
 from storage.datasets.reading import Page, RowFilter
 
-__all__ = ["Check", "Datasets", "Page", "PartWriter", "RowFilter", "content_id"]
+__all__ = ["Check", "Datasets", "Page", "PartWriter", "RowFilter"]

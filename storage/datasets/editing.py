@@ -21,7 +21,7 @@ from storage.datasets.index import extended, parts_with
 from storage.datasets.parts import PartWriter, read_columns, read_lines, rows_of, with_columns
 from storage.datasets.reading import DatasetReader, _PartList
 from storage.datasets.summaries import relabelled, summarise
-from storage.digests import DigestSet, conversation_digest, conversation_key, id_key
+from storage.digests import DigestSet, content_id, conversation_digest, conversation_key, id_key
 from storage.manifests import Head, IndexRef, Manifest, PartRef, Source, summed
 from storage.records import Tenant
 from storage.rows import COLUMNS, Row, decode, encode
@@ -156,7 +156,14 @@ class Datasets(DatasetReader):
         parts, index = writer.finish()
         all_parts, all_index = (*manifest.parts, *parts), (*manifest.index, *index)
         return self.write_version(
-            manifest.tenant, manifest.dataset_id, all_parts, all_index, operation=operation, by=by, at=at, parent=manifest
+            manifest.tenant,
+            manifest.dataset_id,
+            all_parts,
+            all_index,
+            operation=operation,
+            by=by,
+            at=at,
+            parent=manifest,
         )
 
     def drop_rows(
@@ -188,7 +195,10 @@ class Datasets(DatasetReader):
         index = manifest.index
         for number, part in enumerate(manifest.parts):
             judged, digests = _judged(self.rows(manifest, number), check, seen)
-            values = {"error": [error for error, _ in judged], "tokens": [tokens for _, tokens in judged]}
+            values: dict[str, list[Any]] = {
+                "error": [error for error, _ in judged],
+                "tokens": [tokens for _, tokens in judged],
+            }
             if values != self.columns(manifest, number, ("error", "tokens")):
                 changed[number] = self.set_columns(manifest, number, values)
                 fresh = {conversation_key(digest): number for digest in digests}
@@ -214,7 +224,14 @@ class Datasets(DatasetReader):
     ) -> Manifest:
         parts = [changed.get(number, part) for number, part in enumerate(manifest.parts)]
         return self.write_version(
-            manifest.tenant, manifest.dataset_id, parts, index, operation=operation, by=by, at=at, parent=manifest
+            manifest.tenant,
+            manifest.dataset_id,
+            parts,
+            index,
+            operation=operation,
+            by=by,
+            at=at,
+            parent=manifest,
         )
 
     def _rewritten(self, manifest: Manifest, rows: Sequence[Row]) -> PartRef:
@@ -232,7 +249,11 @@ class Datasets(DatasetReader):
         for part in {*parts_with(self._content(manifest), manifest.index, [key]).get(key, ()), number}:
             others = rows if part == number else self.rows(manifest, part, ("error",))
             for at, row in enumerate(others):
-                if row.valid and (part, at) != (number, place) and conversation_digest(row.messages) == digest:
+                if (
+                    row.valid
+                    and (part, at) != (number, place)
+                    and conversation_digest(row.messages) == digest
+                ):
                     return True
         return False
 
@@ -282,11 +303,6 @@ class _Known:
         return key in self._ids or key in parts_with(self._content, self._manifest.index, [key])
 
 
-def content_id(digest: bytes, occurrence: int) -> str:
-    """The id of a row that brought none: the hash of its content, and which of its equals it is (from 1)."""
-    return f"r{digest.hex()[:24]}" if occurrence == 1 else f"r{digest.hex()[:24]}-{occurrence}"
-
-
 def _write(writer: PartWriter, row: Row, digest: bytes | None) -> None:
     """Add a row with all its columns; with a digest it is indexed as well."""
     writer.counts.add(row)
@@ -297,7 +313,7 @@ def _write(writer: PartWriter, row: Row, digest: bytes | None) -> None:
     keys: tuple[int, ...] = ()
     if digest is not None:
         keys = (id_key(row.id), conversation_key(digest)) if row.valid else (id_key(row.id),)
-    writer.add(encode(row), keys, row.error, row.tokens)
+    writer.add_many(encode(row) + b"\n", keys, (row.error,), (row.tokens,))
 
 
 def _promote(rows: list[Row], digest: bytes) -> None:
@@ -312,9 +328,7 @@ def _promote(rows: list[Row], digest: bytes) -> None:
         rows[at] = msgspec.structs.replace(row, error="")
 
 
-def _judged(
-    rows: Iterable[Row], check: Check, seen: DigestSet
-) -> tuple[list[tuple[str, int]], list[bytes]]:
+def _judged(rows: Iterable[Row], check: Check, seen: DigestSet) -> tuple[list[tuple[str, int]], list[bytes]]:
     """(error, tokens) of each row, and the conversations of the valid ones."""
     judged, digests = [], []
     for row in rows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,9 @@ class IndexBuilder:
         self._keys, self._parts = array("Q"), array("I")
 
 
-def parts_with(content: Content, index: Sequence[IndexRef], keys: Iterable[int]) -> dict[int, tuple[int, ...]]:
+def parts_with(
+    content: Content, index: Sequence[IndexRef], keys: Iterable[int]
+) -> dict[int, tuple[int, ...]]:
     """For each key, the parts that may hold it; keys that nowhere appear are left out."""
     wanted = np.unique(np.fromiter(keys, dtype=np.uint64))
     found: dict[int, list[int]] = {}
@@ -75,11 +78,13 @@ def extended(
 
 
 def _write(content: Content, pairs: npt.NDArray[np.void]) -> IndexRef:
-    pairs = np.unique(pairs)  # sorted by key, then part
+    pairs = pairs[np.argsort(pairs["key"], kind="stable")]
     bits = max(0, (len(pairs) - 1) // BUCKET_KEYS).bit_length()
-    edges = np.searchsorted(pairs["key"] >> np.uint64(64 - bits) if bits else np.zeros(len(pairs)), np.arange(2**bits + 1))
-    edges[-1] = len(pairs)
-    spans = zip(edges[:-1], edges[1:], strict=True)
+    first_keys = (
+        np.arange(2**bits, dtype=np.uint64) << np.uint64(64 - bits) if bits else np.zeros(1, np.uint64)
+    )
+    edges = [*np.searchsorted(pairs["key"], first_keys).tolist(), len(pairs)]
+    spans = pairwise(edges)
     buckets = tuple(content.put(pairs[start:end].tobytes()) if end > start else "" for start, end in spans)
     return IndexRef(keys=len(pairs), bits=bits, buckets=buckets)
 

@@ -5,13 +5,13 @@ Equal rows give equal bytes (the gzip header carries no time), so writing the sa
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 from isal import isal_zlib
+from isal.igzip_lib import IsalError
 
 from storage.datasets.content import Content
 from storage.datasets.index import IndexBuilder
@@ -32,7 +32,7 @@ DEFAULTS: dict[str, Any] = {f.name: f.default for f in msgspec.structs.fields(Ro
 class PartWriter:
     """Takes rows one by one and stores a part whenever 8 MiB or 20,000 rows have come together.
 
-    `counts` counts the rows of the part at hand: whoever calls `add` counts the row there as well, before.
+    `counts` counts the rows of the part at hand: whoever adds rows counts them there as well, before.
     """
 
     def __init__(
@@ -52,20 +52,26 @@ class PartWriter:
         self._squeezer = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
         self._rows = self._size = 0
         self._keys: list[int] = []
-        self._columns: dict[str, list[Any]] = {}
+        self._errors: list[str] = []
+        self._tokens: list[int] = []
+        self._columns: dict[str, list[Any]] = {"error": self._errors, "tokens": self._tokens}
 
     @property
     def parts(self) -> int:
         return len(self._done)
 
-    def add(self, line: bytes, keys: tuple[int, ...], error: str, tokens: int) -> None:
-        """One encoded row with the numbers that find it (its id's, its conversation's), its error code and its tokens."""
-        self._buffer += line
-        self._buffer += b"\n"
+    def add_many(
+        self, lines: bytes, keys: Iterable[int], errors: Sequence[str], tokens: Sequence[int]
+    ) -> None:
+        """Encoded rows, each with its newline; the numbers that find them (of ids and conversations); two columns.
+
+        A part ends after the call that fills it, so a call should bring little beside the 8 MiB of a part.
+        """
+        self._buffer += lines
         self._keys += keys
-        self._column("error").append(error)
-        self._column("tokens").append(tokens)
-        self._rows += 1
+        self._errors += errors
+        self._tokens += tokens
+        self._rows += len(errors)
         if len(self._buffer) >= _SQUEEZE_BYTES:
             self._squeeze()
         if self._size + len(self._buffer) >= self._part_bytes or self._rows >= self._part_rows:
@@ -73,7 +79,7 @@ class PartWriter:
 
     def set(self, name: str, value: Any) -> None:
         """A further column's value for the row about to be added."""
-        column = self._column(name)
+        column = self._columns.setdefault(name, [])
         column.extend([DEFAULTS[name]] * (self._rows - len(column)))
         column.append(value)
 
@@ -82,9 +88,6 @@ class PartWriter:
         if self._rows:
             self._end()
         return tuple(self._done), self._index.finish()
-
-    def _column(self, name: str) -> list[Any]:
-        return self._columns.setdefault(name, [])
 
     def _squeeze(self) -> None:
         self._size += len(self._buffer)
@@ -117,7 +120,7 @@ def read_lines(content: Content, part: PartRef) -> list[bytes]:
     """The part's rows as they rest, in order. Raises `Corrupt`."""
     try:
         data = isal_zlib.decompress(content.get(part.digest), _GZIP)
-    except (isal_zlib.error, zlib.error) as error:
+    except IsalError as error:  # type: ignore[misc]  # the stub takes the class for an instance
         raise Corrupt(f"part {part.digest}: {error}") from error
     lines = data.split(b"\n")
     lines.pop()
@@ -131,7 +134,9 @@ def read_columns(content: Content, part: PartRef, names: Sequence[str]) -> dict[
     return {ref.name: _values(content, ref, part.rows) for ref in part.columns if ref.name in names}
 
 
-def with_columns(content: Content, part: PartRef, values: Mapping[str, Sequence[Any]], summary: Summary) -> PartRef:
+def with_columns(
+    content: Content, part: PartRef, values: Mapping[str, Sequence[Any]], summary: Summary
+) -> PartRef:
     """The part with some columns replaced; its rows and its other columns are shared with the old one."""
     kept = tuple(ref for ref in part.columns if ref.name not in values)
     return replace(part, columns=(*kept, *_stored(content, values)), summary=summary)
@@ -165,7 +170,7 @@ def _values(content: Content, ref: ColumnRef, rows: int) -> list[Any]:
         return [ref.constant] * rows
     try:
         values = msgspec.json.decode(isal_zlib.decompress(content.get(ref.digest), _GZIP), type=list[Any])
-    except (isal_zlib.error, zlib.error, msgspec.MsgspecError) as error:
+    except (IsalError, msgspec.MsgspecError) as error:  # type: ignore[misc]  # the stub takes the class for an instance
         raise Corrupt(f"column {ref.name}: {error}") from error
     if len(values) != rows:
         raise Corrupt(f"column {ref.name}: {len(values)} values for {rows} rows")

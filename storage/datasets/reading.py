@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
@@ -145,9 +146,9 @@ class DatasetReader:
                 if opened == SCAN_PARTS:
                     return Page(tuple(rows), f"{part}.{at}")
                 opened += 1
-                for at, row in self._matching(manifest, part, where, at):
+                for place, row in self._matching(manifest, part, where, at):
                     if len(rows) == limit:
-                        return Page(tuple(rows), f"{part}.{at}")
+                        return Page(tuple(rows), f"{part}.{place}")
                     rows.append(row)
             part, at = part + 1, 0
         return Page(tuple(rows), "")
@@ -159,7 +160,7 @@ class DatasetReader:
         k = min(k, total)
         rng = random.Random(seed)
         edges = [total * i // k for i in range(k + 1)] if k else [0]
-        ranks = [rng.randrange(low, high) for low, high in zip(edges, edges[1:], strict=False)]
+        ranks = [rng.randrange(low, high) for low, high in pairwise(edges)]
         return tuple(self.pick(manifest, self._places(manifest, counts, ranks, topic)))
 
     def topic_counts(self, manifest: Manifest) -> dict[str, int]:
@@ -245,7 +246,9 @@ def _may_hold(summary: Summary, where: RowFilter) -> bool:
     if where.valid is not None:
         holds = holds and (summary.valid if where.valid else summary.invalid) > 0
     if where.source is not None:
-        holds = holds and (summary.generated > 0 if where.source == "generated" else summary.generated < summary.rows)
+        holds = holds and (
+            summary.generated > 0 if where.source == "generated" else summary.generated < summary.rows
+        )
     if where.topic is not None and (where.valid or not summary.invalid):  # topics count valid rows only
         holds = holds and _valid_rows(summary, where.topic) > 0
     return holds

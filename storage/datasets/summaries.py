@@ -124,7 +124,12 @@ class SummaryCounter:
             self.labels[name] = self.labels.get(name, 0) + 1
 
     def label(
-        self, topic: str | None, confidence: float | None, method: str | None, generated: bool, score: float | None
+        self,
+        topic: str | None,
+        confidence: float | None,
+        method: str | None,
+        generated: bool,
+        score: float | None,
     ) -> None:
         """Count where a valid row belongs and what it scored."""
         self.valid_generated += generated
@@ -177,9 +182,13 @@ class SummaryCounter:
 
 def tool_names(messages: Sequence[Message]) -> set[str]:
     """The names of the functions that the conversation calls."""
-    calls = (call for message in messages for call in message.get("tool_calls") or () if isinstance(call, dict))
+    calls = (
+        call for message in messages for call in message.get("tool_calls") or () if isinstance(call, dict)
+    )
     functions = (call.get("function") or {} for call in calls)
-    return {str(function.get("name", ""))[:100] for function in functions if isinstance(function, dict)} - {""}
+    return {str(function.get("name", ""))[:100] for function in functions if isinstance(function, dict)} - {
+        ""
+    }
 
 
 def _topic_summary(counts: list[float]) -> TopicSummary:

@@ -32,7 +32,9 @@ def read_json(text: bytes, limits: Limits) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadRow("invalid_data_structure", f"it is {_named(value)}, not an object")
     if len(value) > limits.max_columns:
-        raise BadRow("invalid_data_structure", f"it has {len(value)} columns; at most {limits.max_columns} are read")
+        raise BadRow(
+            "invalid_data_structure", f"it has {len(value)} columns; at most {limits.max_columns} are read"
+        )
     return value
 
 

@@ -44,8 +44,10 @@ def csv_rows(pieces: Iterator[bytes], max_line_bytes: int) -> Iterator[CsvRow | 
     delimiter = delimiter_of(header_text.partition("\n")[0])
     header = _names(_cells(header_text, delimiter))
     for record in records:
-        yield record if isinstance(record, TooLong) else CsvRow(
-            record.line, record.text, _value(record, header, delimiter)
+        yield (
+            record
+            if isinstance(record, TooLong)
+            else CsvRow(record.line, record.text, _value(record, header, delimiter))
         )
 
 
@@ -62,7 +64,9 @@ def _value(record: _Record, header: list[str], delimiter: str) -> dict[str, Any]
     try:
         cells = _cells(record.text.decode("utf-8"), delimiter)
     except UnicodeDecodeError as error:
-        return BadRow("invalid_data_structure", f"byte {error.start + 1} is not UTF-8; save the file as UTF-8")
+        return BadRow(
+            "invalid_data_structure", f"byte {error.start + 1} is not UTF-8; save the file as UTF-8"
+        )
     except csv.Error as error:
         return BadRow("invalid_data_structure", str(error))
     if len(cells) != len(header):

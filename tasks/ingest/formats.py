@@ -67,8 +67,8 @@ def text_of(head: bytes, file_name: str) -> Text:
     for magic, what in _BINARY:
         if head.startswith(magic) and not _is_plain(head):
             raise _unsupported(file_name, f"this is {what}")
-    if encoding := _without_bom(head):
-        return Text(encoding, 0)
+    if guessed := _without_bom(head):
+        return Text(guessed, 0)
     if not _is_plain(head):
         raise _unsupported(file_name, "this is a binary file")
     return Text("utf-8", 0)
@@ -84,7 +84,11 @@ def kind_of(head: bytes, file_name: str, *, complete: bool) -> Kind:
     if start.startswith(b"["):
         return "json array"
     if start.startswith(b"{"):
-        return "jsonl" if _first_line_is_whole(start, complete) or ".json" not in name or ".jsonl" in name else "json"
+        return (
+            "jsonl"
+            if _first_line_is_whole(start, complete) or ".json" not in name or ".jsonl" in name
+            else "json"
+        )
     if re.search(r"\.(jsonl|ndjson|json)(\.|$)", name):
         return "jsonl"
     if re.search(r"\.(csv|tsv)(\.|$)", name) or _looks_like_csv(start):
@@ -134,7 +138,11 @@ def _looks_like_csv(start: bytes) -> bool:
 
 
 def _unsupported(file_name: str, why: str) -> UnreadableFile:
-    return _refused("unsupported_type", file_name, f"{why}. Supported are .jsonl, .json and .csv, also compressed with gzip or zstd")
+    return _refused(
+        "unsupported_type",
+        file_name,
+        f"{why}. Supported are .jsonl, .json and .csv, also compressed with gzip or zstd",
+    )
 
 
 def _refused(code: FileCode, file_name: str, why: str) -> UnreadableFile:

@@ -17,7 +17,7 @@ from storage.records import Tenant
 from tasks.ingest.careful import read_json
 from tasks.ingest.csv_rows import CsvRow, csv_rows
 from tasks.ingest.errors import BadRow, IngestCancelled, UnreadableFile, shortened
-from tasks.ingest.fast import FastReader, lines_of
+from tasks.ingest.fast import FastReader, FastRow, lines_of
 from tasks.ingest.formats import HEAD_BYTES, Kind, kind_of
 from tasks.ingest.json_values import elements
 from tasks.ingest.lines import Lines, TooLong, batches
@@ -142,24 +142,30 @@ class _Reader:
             self._recorder.bad(piece.line, piece.preview, BadRow("exceeds_max_tokens", detail))
 
     def _lines(self, batch: Lines) -> None:
-        rows = self._fast.read(batch.data) if self._fast else None
-        if rows is None or None in rows:
-            self._mixed(batch)
-            return
-        self._shapes["chat"] += len(rows)
+        rows = self._fast.read(batch) if self._fast else None
         self.unfinished = not batch.data.endswith(b"\n")
-        for line, row in enumerate(rows, batch.first):
-            self._recorder.fast(line, row)  # type: ignore[arg-type]
+        if rows is None:
+            self._mixed(batch)
+        else:
+            self._quickly(list(enumerate(rows, batch.first)))
+
+    def _quickly(self, rows: list[tuple[int, FastRow]]) -> None:
+        if rows:
+            self._shapes["chat"] += len(rows)
+            self._recorder.fast(rows)
 
     def _mixed(self, batch: Lines) -> None:
+        """A batch with something odd in it: the plain rows between the odd ones still go quickly."""
+        plain: list[tuple[int, FastRow]] = []
         for number, line in enumerate(lines_of(batch.data), batch.first):
             row = self._fast.read_one(line) if self._fast else None
             if row is not None:
-                self._shapes["chat"] += 1
-                self._recorder.fast(number, row)
+                plain.append((number, row))
             elif line.strip():
+                self._quickly(plain)
+                plain = []
                 self._one(number, line.strip())
-        self.unfinished = not batch.data.endswith(b"\n")
+        self._quickly(plain)
         if self._careful >= (_RELEARN_ROWS if self._fast else _LEARN_ROWS):
             self._learn()
 

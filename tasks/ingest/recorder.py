@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from storage.datasets import PartWriter, content_id
+from storage.datasets import PartWriter
 from storage.digests import (
     DigestSet,
     Occurrences,
+    content_id,
     conversation_digest,
     conversation_key,
     id_key,
@@ -18,7 +19,7 @@ from storage.digests import (
 from storage.manifests import FIRST_LINES
 from storage.rows import Row, encode
 from tasks.ingest.errors import BadRow
-from tasks.ingest.fast import FastRow, encoded
+from tasks.ingest.fast import FastRow, Totals, encoded, record
 from tasks.rules.limits import Limits
 from tasks.rules.validation import Code, RowProblem, check_row, explain
 
@@ -45,29 +46,31 @@ class Recorder:
         self._ids = DigestSet()
         self._told: dict[Code, int] = {}
 
-    def fast(self, line: int, row: FastRow) -> None:
-        """A row that is valid unless it repeats another."""
-        new = self._seen.add(row.digest)
-        id = self._own_id(row.id) or self._content_id(row.digest, new)
-        tokens = -(-row.characters // 4)
-        counts = self._writer.counts
-        if new:
-            share = row.output_characters / row.characters
-            has_output = row.split < len(row.messages)
-            reference = has_output or len(row.item.get("reference_answer", b"")) > 2
-            counts.valid(
-                turns=row.turns,
-                tokens=tokens,
-                output_share=share,
-                has_output=has_output,
-                has_reference=reference,
-            )
-            counts.unlabelled += 1
-            if "label" in row.item:
-                counts.named(tools=(), has_tools=False, label=msgspec.json.decode(row.item["label"]))
-        else:
-            self._reject(line, "duplicate", "")
-        self._add(encoded(row, id, self._file_name, line), id, row.digest, "" if new else "duplicate", tokens)
+    def fast(self, rows: Sequence[tuple[int, FastRow]]) -> None:
+        """Rows, with their lines, that are valid unless they repeat others: counted and encoded together."""
+        totals = Totals()
+        records, keys, errors, tokens = [], [], [], []
+        for line, row in rows:
+            digest = row.digest
+            new = self._seen.add(digest)
+            own = self._own_id(row.id) if row.id else ""
+            id = own or self._content_id(digest, new)
+            length = -(-row.characters // 4)
+            if own:
+                keys.append(id_key(own))
+            keys.append(conversation_key(digest))
+            errors.append("" if new else "duplicate")
+            tokens.append(length)
+            records.append(record(row, id, self._file_name, line))
+            if new:
+                totals.add(row, length)
+            else:
+                self._writer.counts.invalid("duplicate", line)
+                self._reject(line, "duplicate", "")
+        totals.into(self._writer.counts)
+        self._writer.add_many(encoded(records), keys, errors, tokens)
+        self.rows += len(records)
+        self.last_was_bad = False
 
     def careful(self, line: int, text: bytes, row: Row) -> None:
         """A record that has still to be judged; `text` is how it stood in the file."""
@@ -93,7 +96,7 @@ class Recorder:
             self._reject(line, error, "")
         self._writer.counts.add(row)
         self._label(row)
-        self._add(encoded_row, row.id, digest, error, tokens)
+        self._add(encoded_row, (id_key(row.id), conversation_key(name)), error, tokens)
 
     def bad(self, line: int, text: bytes, error: BadRow) -> None:
         """Text that is no record: kept as it is, counted, never used."""
@@ -106,7 +109,7 @@ class Recorder:
         )
         self._reject(line, error.code, error.detail)
         self._writer.counts.invalid(error.code, line)
-        self._add(encode(row), row.id, digest, error.code, 0)
+        self._add(encode(row), (id_key(row.id),), error.code, 0)
 
     def _own_id(self, id: str) -> str:
         """The uploaded id if it is the first of its kind, else ""."""
@@ -126,8 +129,7 @@ class Recorder:
         if told < FIRST_LINES:
             self.problems.append(explain(code, line=line, detail=detail, limits=self._limits))
 
-    def _add(self, line: bytes, id: str, digest: bytes, error: str, tokens: int) -> None:
-        keys = (id_key(id),) if error else (id_key(id), conversation_key(digest))
-        self._writer.add(line, keys, error, tokens)
+    def _add(self, line: bytes, keys: tuple[int, ...], error: str, tokens: int) -> None:
+        self._writer.add_many(line + b"\n", keys, (error,), (tokens,))
         self.last_was_bad = error in ("invalid_json", "invalid_data_structure")
         self.rows += 1

@@ -13,7 +13,9 @@ from storage.rows import Input, Message, Output, Row, split_conversation
 from tasks.ingest.errors import BadRow
 from tasks.rules.validation import structure_problem
 
-Shape = Literal["record", "chat", "preference", "ShareGPT", "instruction", "prompt/completion", "classification"]
+Shape = Literal[
+    "record", "chat", "preference", "ShareGPT", "instruction", "prompt/completion", "classification"
+]
 
 _PROMPT = ("prompt", "question", "input")
 _COMPLETION = ("completion", "response", "answer", "output")

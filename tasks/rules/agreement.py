@@ -1,6 +1,7 @@
 """How far two judges agree: a model and people, or people among themselves.
 
-domain.md §6. Spearman for scores, Cohen's κ for labels, each with a 95 % interval; None where it is not defined.
+domain.md §6. Spearman for scores, Cohen's κ for labels, each with a 95 % interval; None where it is not
+defined.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Agreement:
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> Agreement:
-    """Rank correlation, ties at their mean rank. Interval by Fisher's z with the variance of Bonett and Wright (2000).
+    """Rank correlation, ties at their mean rank. Interval by Fisher's z with the variance of Bonett and
+    Wright (2000).
 
     Raises ValueError for sequences of different length.
     """

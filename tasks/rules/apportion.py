@@ -19,7 +19,8 @@ def apportion(
     """Seats per part, in proportion to `weights`, never under its minimum nor over its capacity.
 
     The answer sums to `total`, or to the sum of the minima when that is more, or to the sum of the capacities
-    when that is less. Equal remainders go to the part that stands first, so that the same input gives the same answer.
+    when that is less. Equal remainders go to the part that stands first, so that the same input gives the
+    same answer.
     """
     limit = {part: weights[part] if capacity is None else capacity.get(part, 0) for part in weights}
     floor = {part: min((minimum or {}).get(part, 0), limit[part]) for part in weights}

@@ -1,8 +1,8 @@
 """What a step will cost, before it is approved: tokens, hours, memory, money.
 
-Formulas of training.md. Prices come in as a table with a date, from settings; an unknown price is unknown, never free.
-Every estimate carries its formula and its band, so that a card can show how it was reached. Money is US dollars,
-rounded up to the cent.
+Formulas of training.md. Prices come in as a table with a date, from settings; an unknown price is unknown,
+never free. Every estimate carries its formula and its band, so that a card can show how it was reached. Money
+is US dollars, rounded up to the cent.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class TrainingPrice:
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Prices by model name. `default` is for models that are not listed (a local server: zeros); None: unknown."""
+    """Prices by model name. `default` is for models that are not listed (a local server: zeros); None:
+    unknown."""
 
     as_of: str
     models: Mapping[str, ModelPrice] = field(default_factory=dict)
@@ -55,7 +56,8 @@ class PriceTable:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """`usd` with its band `low`–`high`, all None where a price is missing; `formula` and `assumptions` are for people."""
+    """`usd` with its band `low`–`high`, all None where a price is missing; `formula` and `assumptions` are
+    for people."""
 
     usd: float | None
     low: float | None
@@ -77,7 +79,8 @@ def within_budget(spent: float, ceiling: float | None, budget: float | None) -> 
 
 
 def budget_refusal(spent: float, ceiling: float | None, budget: float | None) -> str | None:
-    """Why it may not, in one sentence with the way out. `ceiling` None: the price is unknown; `budget` None: not set."""
+    """Why it may not, in one sentence with the way out. `ceiling` None: the price is unknown; `budget` None:
+    not set."""
     if ceiling is not None and ceiling <= 0:
         return None
     if ceiling is None:
@@ -123,7 +126,8 @@ def estimate_dry_run(
     judge_prompt_tokens: int = 400,
     judge_output_tokens: int = 80,
 ) -> Estimate:
-    """The base model answers every prompt `rollouts` times; a judge (None for scripts) scores each criterion by itself."""
+    """The base model answers every prompt `rollouts` times; a judge (None for scripts) scores each criterion
+    by itself."""
     answers = rows * rollouts
     usage = [
         (base_model, math.ceil(answers * average_input_tokens), math.ceil(answers * average_output_tokens))
@@ -150,10 +154,11 @@ def estimate_training(
     candidates: int = 8,
     max_output_tokens: int = 512,
 ) -> Estimate:
-    """Supervised and preference runs by their tokens; reinforcement by prompts × epochs × candidates × max tokens × 0.6.
+    """Supervised and preference runs by their tokens; reinforcement by prompts × epochs × candidates × max
+    tokens × 0.6.
 
-    (The second is Fireworks' published formula, which turns into GPU hours.) Where both a token and an hour price are
-    known, the token price counts for supervised runs and the hour price for reinforcement.
+    (The second is Fireworks' published formula, which turns into GPU hours.) Where both a token and an hour
+    price are known, the token price counts for supervised runs and the hour price for reinforcement.
     """
     price = prices.trainer(trainer)
     tokens = math.ceil(rows * epochs * average_tokens)
@@ -174,7 +179,8 @@ def estimate_training(
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """A transformer's size: parameter count and the widths that memory depends on (`kv_width` = heads × head size)."""
+    """A transformer's size: parameter count and the widths that memory depends on (`kv_width` = heads × head
+    size)."""
 
     parameters: float
     hidden: int
@@ -186,7 +192,8 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """GPU memory in bytes with its band; `parts` sums to `expected`. `recommended` is "" when no single card is enough."""
+    """GPU memory in bytes with its band; `parts` sums to `expected`. `recommended` is "" when no single card
+    is enough."""
 
     expected: float
     low: float
@@ -218,7 +225,7 @@ def estimate_memory(
     logit_chunks: int = 1,
     candidates: int = 0,
 ) -> MemoryEstimate:
-    """Memory of one training step by the formula of training.md; `candidates` above 0 adds what GRPO needs."""
+    """Memory of one training step by the formula of training.md; `candidates` above 0 adds GRPO's part."""
     tokens = batch_size * sequence
     parts = {
         "weights": _weight_bytes(shape, approach),

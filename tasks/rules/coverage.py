@@ -1,6 +1,7 @@
 """How evenly the rows cover the topics, and what to do about the gaps.
 
-Numbers of domain.md §4. Works on counts per leaf topic, never on rows. Advice only: nothing here forbids a step.
+Numbers of domain.md §4. Works on counts per leaf topic, never on rows. Advice only: nothing here forbids a
+step.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One piece of advice. `topic` is a leaf id, or "" for the dataset as a whole; `strategy` only for `generate`."""
+    """One piece of advice. `topic` is a leaf id, or "" for the dataset as a whole; `strategy` only for
+    `generate`."""
 
     topic: str
     action: Action
@@ -73,9 +75,11 @@ def analyze(
     multi_turn_share: float = 0.0,
     validation_counts: Mapping[str, int] | None = None,
 ) -> Coverage:
-    """Coverage of `counts` (leaf id → valid rows, empty leaves included) against `targets` (leaf id → percent).
+    """Coverage of `counts` (leaf id → valid rows, empty leaves included) against `targets` (leaf id →
+    percent).
 
-    Without targets every leaf should have the same share. `validation_counts` is asked only once a split exists.
+    Without targets every leaf should have the same share. `validation_counts` is asked only once a split
+    exists.
     """
     wanted = target_shares(counts, targets)
     total = sum(counts.values())
@@ -106,8 +110,9 @@ def analyze(
 def balance_score(counts: Mapping[str, int], targets: Mapping[str, float] | None = None) -> float | None:
     """Evenness in [0, 1]: (1/D − m) / (1 − m), where D = Σ p²/t and m is the smallest target share.
 
-    1 when shares equal targets, 0 when everything sits in the topic with the smallest target, 1 for one topic alone,
-    None without rows. Topics with target 0 are left out. With uniform targets this is Simpson evenness.
+    1 when shares equal targets, 0 when everything sits in the topic with the smallest target, 1 for one topic
+    alone, None without rows. Topics with target 0 are left out. With uniform targets this is Simpson
+    evenness.
     """
     wanted = {topic: share for topic, share in target_shares(counts, targets).items() if share > 0}
     total = sum(counts[topic] for topic in wanted)
@@ -137,7 +142,8 @@ def min_max_ratio(counts: Mapping[str, int]) -> float | None:
 
 
 def target_shares(counts: Mapping[str, int], targets: Mapping[str, float] | None) -> dict[str, float]:
-    """The wanted share per topic, summing to 1; uniform without targets. A topic without a target wants nothing."""
+    """The wanted share per topic, summing to 1; uniform without targets. A topic without a target wants
+    nothing."""
     whole = sum(targets.get(topic, 0.0) for topic in counts) if targets else 0.0
     if not targets or whole <= 0:
         return {topic: 1 / len(counts) for topic in counts}
@@ -167,9 +173,11 @@ def validate_targets(targets: Mapping[str, float], topics: Sequence[str]) -> tup
 def recommendations(
     coverage: Coverage, goal: str = "", names: Mapping[str, str] | None = None
 ) -> tuple[Recommendation, ...]:
-    """What to do next, most useful first: topics that the goal stresses and the data lacks, then the widest gaps.
+    """What to do next, most useful first: topics that the goal stresses and the data lacks, then the widest
+    gaps.
 
-    `names` maps leaf ids to what people call them (keywords may be added: they are only searched for the goal's words).
+    `names` maps leaf ids to what people call them (keywords may be added: they are only searched for the
+    goal's words).
     """
     known = names or {}
     needed = rows_needed(coverage)

@@ -1,8 +1,8 @@
 """The dry run's judgement: what the scores say, and whether training is worth it.
 
-Numbers of domain.md §7. Does not call a model or a grader, and does not store anything: scores come in, findings
-and a verdict go out. Which rows are tried is in `sampling.py`, what changed since the last run in `iteration.py`.
-A score of `None` is a grader error; it is counted apart and never taken for a zero.
+Numbers of domain.md §7. Does not call a model or a grader, and does not store anything: scores come in,
+findings and a verdict go out. Which rows are tried is in `sampling.py`, what changed since the last run in
+`iteration.py`. A score of `None` is a grader error; it is counted apart and never taken for a zero.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class DryRunStats:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`subject` is what needs work: `dataset`, `grader`, or a topic's id; `quality` its mark, if it gets one."""
+    """`subject` is what needs work: `dataset`, `grader`, or a topic's id; `quality` its mark, if any."""
 
     code: str
     message: str
@@ -156,7 +156,8 @@ def suspect_grader(stats: DryRunStats) -> bool:
 
 
 def cause(found: Sequence[Finding]) -> str:
-    """Who is to blame first for what stops the run: `grader`, `dataset`, a topic's id, or "" when nothing does.
+    """Who is to blame first for what stops the run: `grader`, `dataset`, a topic's id, or "" when nothing
+    does.
 
     A grader that cannot be trusted comes first, because every other figure is then read through it.
     """

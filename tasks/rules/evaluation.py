@@ -1,7 +1,7 @@
 """Before and after: is the trained model better, and where.
 
-Numbers of domain.md §9. Compares scores that somebody else produced, on the same rows; a pair in which either score is
-missing (a grader error) is left out and counted.
+Numbers of domain.md §9. Compares scores that somebody else produced, on the same rows; a pair in which either
+score is missing (a grader error) is left out and counted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class ScoredPair:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Means before and after, their paired difference, and its 95 % interval (None with fewer than two pairs).
+    """Means before and after, their paired difference, and its 95 % interval (None with fewer than two
+    pairs).
 
     `p_value` is two-sided, from the same resamples.
     """
@@ -59,7 +60,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """`success`: up by more than 10 % relative, and no topic worse beyond its interval. `worse_topics` names those."""
+    """`success`: up by more than 10 % relative, and no topic worse beyond its interval. `worse_topics` names
+    those."""
 
     overall: Change
     topics: Mapping[str, Change]
@@ -101,7 +103,8 @@ def paired_bootstrap(
 ) -> Change:
     """The mean difference after − before with its percentile interval, from seeded resamples of the pairs.
 
-    (Efron and Tibshirani, An Introduction to the Bootstrap, chapters 13 and 15.) Raises ValueError without pairs.
+    (Efron and Tibshirani, An Introduction to the Bootstrap, chapters 13 and 15.) Raises ValueError without
+    pairs.
     """
     if not pairs:
         raise ValueError("There is no pair of scores to compare.")

@@ -1,6 +1,7 @@
 """What to generate, and which generated rows to keep.
 
-Numbers of domain.md §5. Does not write rows and calls no model: it plans counts, and judges candidates one by one.
+Numbers of domain.md §5. Does not write rows and calls no model: it plans counts, and judges candidates one by
+one.
 """
 
 from __future__ import annotations
@@ -80,9 +81,9 @@ def check(
 ) -> Rejection | None:
     """The first rule that the candidate breaks, in the order of §5, or None when it may be kept.
 
-    `messages` is the candidate's list of `{role, content}`; `seeds` the texts it was made from; `near` holds the dataset
-    and the batch so far (adding a kept row to it is the caller's part); `predicted` is the categoriser's (topic,
-    confidence), compared with `topic`.
+    `messages` is the candidate's list of `{role, content}`; `seeds` the texts it was made from; `near` holds
+    the dataset and the batch so far (adding a kept row to it is the caller's part); `predicted` is the
+    categoriser's (topic, confidence), compared with `topic`.
     """
     turns = _turns(messages)
     if turns is None:
@@ -108,7 +109,8 @@ def is_artifact(text: str) -> bool:
 
 
 def default_strategy(multi_turn_share: float) -> Strategy:
-    """Over half of the rows multi-turn: keep their conversations and vary the last turn; otherwise show examples."""
+    """Over half of the rows multi-turn: keep their conversations and vary the last turn; otherwise show
+    examples."""
     return "message_variation" if multi_turn_share > 0.5 else "few_shot"
 
 
@@ -146,9 +148,9 @@ def expected_counts(counts: Mapping[str, int], planned: Sequence[tuple[str, int]
 class NearDuplicates:
     """Finds earlier texts with at least `threshold` of their character trigrams in common (Jaccard).
 
-    Exact, not approximate: two sets this similar must share one of their first few shingles in a fixed order (prefix
-    filtering), so only those few are indexed. Holds the shingles of every text: for batches and for datasets of some
-    hundred thousand short texts; larger ones need bands on disk.
+    Exact, not approximate: two sets this similar must share one of their first few shingles in a fixed order
+    (prefix filtering), so only those few are indexed. Holds the shingles of every text: for batches and for
+    datasets of some hundred thousand short texts; larger ones need bands on disk.
     """
 
     threshold: float = 0.9

@@ -1,7 +1,7 @@
 """What a grader's configuration must satisfy, and how its parts make one score.
 
-Numbers of domain.md §6. Runs no grader and calls no model. Attacks on a grader are in `red_team.py`, agreement between
-judges in `agreement.py`.
+Numbers of domain.md §6. Runs no grader and calls no model. Attacks on a grader are in `red_team.py`,
+agreement between judges in `agreement.py`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ PRESETS: Mapping[Preset, tuple[Criterion, ...]] = {
 def aggregate(scores: Mapping[str, float | None], weights: Mapping[str, float]) -> float | None:
     """The weighted mean of the criteria's scores, in [0, 1].
 
-    None, an error, as soon as one criterion with a weight has no score: a failed part is never taken for a zero.
+    None, an error, as soon as one criterion with a weight has no score: a failed part is never taken for a
+    zero.
     """
     whole = sum(weights.values())
     parts = [(scores.get(name), weight) for name, weight in weights.items() if weight > 0]
@@ -133,8 +134,9 @@ def normalise(criteria: Sequence[Criterion]) -> tuple[Criterion, ...]:
 def unknown_variables(template: str, item_fields: Collection[str] | None = None) -> tuple[str, ...]:
     """Mustache names in a judge's prompt that nothing will fill, in order of appearance.
 
-    `item_fields` are the dataset's extra columns; None when they are not known yet, and any `item.<field>` passes.
-    Inside `{{#messages}}…{{/messages}}` the fields of a message are known, too; likewise for tools and toolCalls.
+    `item_fields` are the dataset's extra columns; None when they are not known yet, and any `item.<field>`
+    passes. Inside `{{#messages}}…{{/messages}}` the fields of a message are known, too; likewise for tools
+    and toolCalls.
     """
     unknown: list[str] = []
     open_sections: list[str] = []

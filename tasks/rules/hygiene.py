@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from storage.manifests import Summary
 from tasks.rules.limits import Limits
@@ -48,9 +48,7 @@ class Statistics:
     tokens_by: str
 
 
-def hygiene(
-    totals: Summary, *, details: Sequence[RowProblem] = (), limits: Limits | None = None
-) -> Hygiene:
+def hygiene(totals: Summary, *, details: Sequence[RowProblem] = (), limits: Limits | None = None) -> Hygiene:
     """The hygiene report. `details` are problems found while reading; other errors are explained by code and line."""
     counts = {code: totals.errors[code] for code in CODES if totals.errors.get(code)}
     lines = {code: tuple(totals.error_lines.get(code, ())) for code in counts}
@@ -67,9 +65,9 @@ def hygiene(
         rejected=totals.invalid,
         rate=rate,
         health=health(rate),
-        counts=cast(dict[Code, int], counts),
+        counts=counts,
         duplicates=counts.get("duplicate", 0),
-        lines=cast(dict[Code, tuple[int, ...]], lines),
+        lines=lines,
         problems=problems,
         recommendations=recommendations(totals),
     )
@@ -89,13 +87,19 @@ def recommendations(totals: Summary) -> tuple[str, ...]:
     tools = errors.get("missing_tool_call_id", 0) + errors.get("orphan_tool_result", 0)
     rows = max(1, totals.rows)
     advice = (
-        (errors.get("no_user_message", 0) > 0.05 * rows, "Many rows have no user message: check how roles were exported."),
+        (
+            errors.get("no_user_message", 0) > 0.05 * rows,
+            "Many rows have no user message: check how roles were exported.",
+        ),
         (empty > 0.05 * rows, "Many rows are empty: check the export for a missing column."),
         (
             errors.get("user_message_too_short", 0) > 0.10 * rows,
             "Many last user messages are very short: add context, or lower the minimum length for this workflow.",
         ),
-        (tools > 0, "Some tool chains are broken: every tool result needs the id of the call that it answers."),
+        (
+            tools > 0,
+            "Some tool chains are broken: every tool result needs the id of the call that it answers.",
+        ),
         (errors.get("exceeds_max_tokens", 0) > 0, "Some rows are too long: split or shorten them."),
     )
     return tuple(text for applies, text in advice if applies)

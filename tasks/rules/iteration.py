@@ -1,6 +1,7 @@
 """From one dry run to the next: what changed, whether it is noise, and what to try now.
 
-Numbers of domain.md §7. Knows scores and patterns of earlier runs; judging a single run is `dry_run.py`'s part.
+Numbers of domain.md §7. Knows scores and patterns of earlier runs; judging a single run is `dry_run.py`'s
+part.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def next_action(
 
 
 def rung(patterns: Sequence[Pattern]) -> str:
-    """Where on the ladder we stand: it begins at the first rung and climbs whenever two stalls follow each other."""
+    """Where on the ladder we stand: it begins at the first rung and climbs whenever two stalls follow each
+    other."""
     climbs = sum(1 for pair in pairwise(patterns) if pair == ("stalled", "stalled"))
     return LADDER[min(climbs, len(LADDER) - 1)]
 
@@ -87,7 +89,8 @@ def stalled_twice(patterns: Sequence[Pattern]) -> bool:
 
 
 def student_95(freedom: int) -> float:
-    """Two-sided 95 % quantile of Student's t (exact for 1 and 2 degrees, Cornish–Fisher beyond: Abramowitz 26.7.5)."""
+    """Two-sided 95 % quantile of Student's t (exact for 1 and 2 degrees, Cornish–Fisher beyond: Abramowitz
+    26.7.5)."""
     if freedom <= 2:
         return 12.706 if freedom == 1 else 4.303
     z = 1.959964

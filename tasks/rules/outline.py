@@ -3,8 +3,8 @@
     - Billing: money matters [invoice, refund]
       - Refunds
 
-Tabs or spaces, with or without bullets. Reading never fails; `topics.validate` says what is wrong with the result.
-A backslash takes the meaning from `:`, `[`, `]`, `,` and itself.
+Tabs or spaces, with or without bullets. Reading never fails; `topics.validate` says what is wrong with the
+result. A backslash takes the meaning from `:`, `[`, `]`, `,` and itself.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ TAB_WIDTH = 4
 
 
 def parse_outline(text: str) -> Tree:
-    """The tree that the lines draw. Deeper indentation makes a child of the nearest line above with less of it."""
+    """The tree that the lines draw. Deeper indentation makes a child of the nearest line above with less of
+    it."""
     root = Branch("")
     open_branches: list[tuple[int, Branch]] = [(-1, root)]
     for line in text.splitlines():
@@ -88,7 +89,7 @@ def _cut(text: str, mark: str) -> tuple[str, str, str]:
 
 
 def _separator(line: str) -> int:
-    """Where the description begins: the first colon before a space or the end ("Ratio 3:1" is a name), or −1."""
+    """Where the description begins: the first colon before a space or the end ("3:1" is a name), or −1."""
     place = _find(line, ":")
     while 0 <= place < len(line) - 1 and not line[place + 1].isspace():
         place = _find(line, ":", place + 1)

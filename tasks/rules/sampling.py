@@ -44,7 +44,8 @@ def sample_size(valid: int, *, percentage: float | None = None, count: int | Non
 
 
 def stratified_sample(topics_by_row: Sequence[str | None], size: int, seed: int) -> tuple[int, ...]:
-    """Sorted row indices: each topic in proportion (at least one row while the size allows), spread over the file.
+    """Sorted row indices: each topic in proportion (at least one row while the size allows), spread over the
+    file.
 
     Each topic's rows are cut into as many stretches as it has seats, and one row is drawn from each.
     """

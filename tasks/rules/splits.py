@@ -1,10 +1,11 @@
 """Which row trains, which validates, which tests.
 
-Numbers of domain.md §8. Decides sides, writes no file. Keeps some 20 bytes a row while it works and one byte a row in
-its answer, so that a million rows are no burden.
+Numbers of domain.md §8. Decides sides, writes no file. Keeps some 20 bytes a row while it works and one byte
+a row in its answer, so that a million rows are no burden.
 
-When rules collide, the earlier one wins: a locked test set, then no leakage between the sides, then no generated row
-in validation, then a row of each topic in validation, then the exact size. What had to yield is said in `notes`.
+When rules collide, the earlier one wins: a locked test set, then no leakage between the sides, then no
+generated row in validation, then a row of each topic in validation, then the exact size. What had to yield is
+said in `notes`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ NO_TOPIC = "uncategorised"
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """What a split needs of a valid row. Rows with the same `group` (near-duplicates, one source) stay together."""
+    """What a split needs of a valid row. Rows with the same `group` (near-duplicates, one source) stay
+    together."""
 
     id: str
     topic: str | None = None
@@ -69,9 +71,10 @@ def split(
 ) -> Split:
     """Sides for the rows in their order, stratified by topic; the same rows and seed give the same answer.
 
-    Validation (and test) get floor(n × share), divided among topics by largest remainder, at least one row of each
-    topic in validation where it has two or more. `locked_test` are the ids of an earlier version's test set: they
-    stay in it, and nothing joins them but rows of their own groups. Raises ValueError for shares that do not sum to 1.
+    Validation (and test) get floor(n × share), divided among topics by largest remainder, at least one row of
+    each topic in validation where it has two or more. `locked_test` are the ids of an earlier version's test
+    set: they stay in it, and nothing joins them but rows of their own groups. Raises ValueError for shares
+    that do not sum to 1.
     """
     if min(train, validation, test) < 0 or abs(train + validation + test - 1) > 1e-6 or train == 0:
         raise ValueError("The shares of train, validation and test are positive and sum to 1.")
@@ -126,7 +129,8 @@ def _is_restricted(table: _Table) -> bool:
 class _Units:
     """What may only move as a whole: a row without company (its index), or a group (−1 − its number).
 
-    `free` holds, per topic, the units that may leave the training side; a group belongs to the topic of its first row.
+    `free` holds, per topic, the units that may leave the training side; a group belongs to the topic of its
+    first row.
     """
 
     def __init__(self, table: _Table, *, restricted: bool) -> None:
@@ -208,7 +212,7 @@ def _spans(order: Sequence[int], groups: Sequence[int]) -> list[tuple[int, int]]
 
 @dataclass(slots=True)
 class _Filling:
-    """One side being filled: what it should get per topic, what it has, and what the training side has left."""
+    """One side being filled: what it should get per topic, what it has, what the training side has left."""
 
     sides: bytearray
     side: int
@@ -229,22 +233,23 @@ class _Filling:
         self.units.free[topic] = kept
 
     def take_smallest(self, topic: int, *, keep: int) -> None:
-        """Moves the topic's smallest unit, if the topic then keeps at least `keep` rows to train on."""
+        """Moves the topic's smallest unit that leaves every topic at least `keep` rows to train on."""
         free = self.units.free[topic]
-        unit = min(free, key=lambda one: len(self.units.rows(one)), default=None)
-        if unit is None or self.left[topic] - self.units.topics_of(unit)[topic] < keep:
-            return
-        free.remove(unit)
-        self._move(unit, self.units.topics_of(unit))
+        movable = [unit for unit in free if self._leaves(self.units.topics_of(unit), keep)]
+        if movable:
+            unit = min(movable, key=lambda one: len(self.units.rows(one)))
+            free.remove(unit)
+            self._move(unit, self.units.topics_of(unit))
 
     def within_quotas(self, topics: Mapping[int, int]) -> bool:
         return all(self.given[topic] + count <= self.quotas[topic] for topic, count in topics.items())
 
     def within_total(self, topics: Mapping[int, int]) -> bool:
         room = sum(self.quotas) - sum(self.given)
-        return sum(topics.values()) <= room and all(
-            count < self.left[topic] for topic, count in topics.items()
-        )
+        return sum(topics.values()) <= room and self._leaves(topics, 1)
+
+    def _leaves(self, topics: Mapping[int, int], keep: int) -> bool:
+        return all(self.left[topic] - count >= keep for topic, count in topics.items())
 
     def _move(self, unit: int, topics: Mapping[int, int]) -> None:
         _put(self.sides, self.units.rows(unit), self.side)
@@ -254,7 +259,7 @@ class _Filling:
 
 
 def _fill(sides: bytearray, units: _Units, side: int, share: float, rng: random.Random) -> None:
-    """Draws units at random: what fits the quotas, then one for topics left empty, then up to the exact size."""
+    """Draws units at random: what fits the quotas, then one for empty topics, then up to the exact size."""
     topics = range(len(units.free))
     left = _train_sizes(units.table, sides)
     quotas = _quotas(units, left, share, at_least=1 if side == VALIDATION else 0)

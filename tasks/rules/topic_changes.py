@@ -1,7 +1,8 @@
 """Changing a topic tree by a list of operations, and where each leaf's rows go.
 
-The operations are those of docs/model-calls.md (`topic_changes`). Rows are not touched: the answer says which leaf
-became which, so that the caller relabels them. Whether the result may be used is `topics.validate`'s answer.
+The operations are those of docs/model-calls.md (`topic_changes`). Rows are not touched: the answer says which
+leaf became which, so that the caller relabels them. Whether the result may be used is `topics.validate`'s
+answer.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ Operation = Mapping[str, str]
 
 
 class UnknownChange(ValueError):
-    """An operation that names no known topic, or cannot be done; the message says which, for the model to try again."""
+    """An operation that names no known topic, or cannot be done; the message says which, for the model to try
+    again."""
 
 
 def apply_operations(
     tree: Sequence[Topic], operations: Sequence[Operation]
 ) -> tuple[Tree, dict[str, str | None], tuple[str, ...]]:
-    """(new tree, {old leaf id: new leaf id, or None where its rows lose their topic}, what was done in words).
+    """(new tree, {old leaf id: new leaf id, or None where its rows lose their topic}, what was done in
+    words).
 
-    Operations run in order, each `{op, topic, name, parent, into}`: topics are named by id (or by a unique name),
-    an empty `parent` is the top level. Leaves that kept their id are not in the mapping. Raises UnknownChange.
+    Operations run in order, each `{op, topic, name, parent, into}`: topics are named by id (or by a unique
+    name), an empty `parent` is the top level. Leaves that kept their id are not in the mapping. Raises
+    UnknownChange.
     """
     change = _Change(tree)
     for operation in operations:
@@ -37,7 +41,8 @@ def apply_operations(
 
 
 class _Change:
-    """The tree while it is being changed. `by_id` keeps the ids of the beginning, since all operations speak of those."""
+    """The tree while it is being changed. `by_id` keeps the ids of the beginning, since all operations speak
+    of those."""
 
     def __init__(self, tree: Sequence[Topic]) -> None:
         self.root = Branch("")
@@ -117,7 +122,8 @@ class _Change:
         return self._find(wanted) if wanted else self.root
 
     def _find(self, wanted: str) -> Branch:
-        """By an id of the beginning, else by a name that only one topic has now (which finds added ones, too)."""
+        """By an id of the beginning, else by a name that only one topic has now (which finds added ones,
+        too)."""
         present = list(_below(self.root))
         branch = self.by_id.get(wanted)
         if branch in present:

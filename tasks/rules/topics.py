@@ -1,7 +1,7 @@
 """The tree of topics: reading it, checking it, and what a confidence means.
 
-Numbers of domain.md §3. Writing it as an outline is in `outline.py`, changing it in `topic_changes.py`, the ready-made
-ones in `topic_templates.py`. Which row belongs to which topic is not decided here.
+Numbers of domain.md §3. Writing it as an outline is in `outline.py`, changing it in `topic_changes.py`, the
+ready-made ones in `topic_templates.py`. Which row belongs to which topic is not decided here.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def validate(
 
 
 def slug(name: str) -> str:
-    """A name as one segment of an id: lower case, accents dropped, words joined by `_`; "topic" when nothing is left."""
+    """A name as one segment of an id: lower case, accents dropped, words joined by `_`; "topic" when nothing
+    is left."""
     plain = "".join(
         letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter)
     )
@@ -99,7 +100,8 @@ def to_dicts(tree: Sequence[Topic]) -> list[dict[str, Any]]:
 
 
 def from_paths(items: Iterable[tuple[Sequence[str], str, Sequence[str]]]) -> Tree:
-    """The tree of (names from root to leaf, description, keywords); paths that begin alike share their branch."""
+    """The tree of (names from root to leaf, description, keywords); paths that begin alike share their
+    branch."""
     root = Branch("")
     for names, description, keywords in items:
         node = root
@@ -112,7 +114,8 @@ def from_paths(items: Iterable[tuple[Sequence[str], str, Sequence[str]]]) -> Tre
 
 @dataclass(slots=True, eq=False)
 class Branch:
-    """A topic while a tree is being built or changed. `segment` is its part of the id, "" to take it from the name.
+    """A topic while a tree is being built or changed. `segment` is its part of the id, "" to take it from the
+    name.
 
     `origins` are the leaves whose rows it carries; only `topic_changes.py` uses them.
     """
@@ -153,14 +156,15 @@ def lost_rows(
     counts: Mapping[str, int],
     moved: Mapping[str, str | None] | None = None,
 ) -> dict[str, int]:
-    """Rows per old leaf that would have no topic under the new tree (`moved`: old leaf id → new one or None)."""
+    """Rows per old leaf that would lose their topic under the new tree (`moved`: old leaf id → new or None)."""
     left = {topic.id for topic in leaves(new)}
     targets = {topic.id: (moved or {}).get(topic.id, topic.id) for topic in leaves(old)}
     return {topic: counts[topic] for topic, now in targets.items() if counts.get(topic) and now not in left}
 
 
 def carry_over(old: Sequence[Topic], new: Sequence[Topic]) -> Tree:
-    """The new tree with descriptions and keywords filled in from the old one where the ids are the same and it has none.
+    """The new tree with descriptions and keywords filled in from the old one where the ids are the same and
+    it has none.
 
     An outline typed by hand often leaves them out; they were not meant to be deleted.
     """

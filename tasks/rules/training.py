@@ -55,7 +55,8 @@ class TopicScore:
 class Epoch:
     """One scored epoch. `checkpoint` is the provider's id; `response_length` the mean, in any one unit.
 
-    `mean` is only used where no topic was scored; otherwise the overall reward is the row-weighted mean of the topics.
+    `mean` is only used where no topic was scored; otherwise the overall reward is the row-weighted mean of
+    the topics.
     """
 
     number: int
@@ -89,8 +90,8 @@ class TrainingAnalysis:
 def analyse(epochs: Sequence[Epoch], *, failed: bool = False) -> TrainingAnalysis:
     """The pattern of a run from its scored epochs, oldest first; epochs without a score are passed over.
 
-    `best_epoch` has the highest reward (the earliest of equals); `proposed_epoch` is that one where the run overfitted
-    and the last one otherwise; `checkpoint` is the proposed epoch's.
+    `best_epoch` has the highest reward (the earliest of equals); `proposed_epoch` is that one where the run
+    overfitted and the last one otherwise; `checkpoint` is the proposed epoch's.
     """
     scored = [(epoch, epoch.reward) for epoch in epochs]
     curve = [(epoch, reward) for epoch, reward in scored if reward is not None]
@@ -139,9 +140,11 @@ def may_deploy(found: Pattern) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Everything a training run is started with. Fields that an approach does not use are ignored by its trainer.
+    """Everything a training run is started with. Fields that an approach does not use are ignored by its
+    trainer.
 
-    `save_total_limit` counts checkpoints; `patience` counts evaluations without a gain of at least `min_delta`.
+    `save_total_limit` counts checkpoints; `patience` counts evaluations without a gain of at least
+    `min_delta`.
     """
 
     method: Method = "reinforcement"
@@ -168,7 +171,7 @@ class Configuration:
 def default_configuration(
     method: Method = "reinforcement", approach: Approach = "lora", template: Template = "default"
 ) -> Configuration:
-    """The defaults of §8: by template on own hardware, two epochs at medium effort where a provider trains."""
+    """The defaults of §8: by template on own hardware, two epochs where a provider trains."""
     if approach == "api":
         return Configuration(method=method, approach=approach, epochs=2)
     if template == "efficient":

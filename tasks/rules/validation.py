@@ -88,7 +88,7 @@ def check_row(
     """
     limits = limits or Limits()
     if row.raw:
-        return (row.error if row.error in CODES else "invalid_json"), 0  # type: ignore[return-value]
+        return next((code for code in CODES if code == row.error), "invalid_json"), 0
     messages = row.messages
     if structure_problem(messages):
         return "invalid_data_structure", 0

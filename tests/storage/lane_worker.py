@@ -21,8 +21,8 @@ STALL_SECONDS = 0.4
 async def serve(url: str, tenant: Tenant) -> None:
     state = connect(url)
     while True:
-        lanes = await state.ready(100)
-        random.shuffle(lanes := list(lanes))
+        lanes = list(await state.ready(100))
+        random.shuffle(lanes)
         for _, lane in lanes[:4]:
             lease = await state.claim(tenant, f"lane:{lane}", seconds=LEASE_SECONDS)
             if lease:
@@ -42,7 +42,13 @@ async def take_turn(state: RedisState, lease: Lease, lane: str) -> None:
         await asyncio.sleep(STALL_SECONDS)  # past the lease: somebody else goes on meanwhile
     seen = [*document.result.get("seen", []), *(item.id for item in items)]
     events = tuple(
-        OutboxEvent(kind="effect", channel=lane, thread_ts="", data={"item": item.id}, key=f"effect:{item.id}:{random.random()}")
+        OutboxEvent(
+            kind="effect",
+            channel=lane,
+            thread_ts="",
+            data={"item": item.id},
+            key=f"effect:{item.id}:{random.random()}",
+        )
         for item in items
     )
     change = Change(

@@ -41,7 +41,12 @@ def test_the_socket_is_for_its_owner_only(data_dir: Path) -> None:
     path = Path(server.url.removeprefix("unix://"))
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
     with Redis.from_url(server.url) as client:
-        wanted = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction", "port": "0"}
+        wanted = {
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            "port": "0",
+        }
         assert {name: client.config_get(name)[name] for name in wanted} == wanted
     server.stop()
 
@@ -85,7 +90,9 @@ def test_a_server_outlives_the_killed_process_that_started_it(data_dir: Path) ->
     mine.ensure()
     assert server_pid(mine.url) == pid
     mine.stop()
-    assert not Path(mine.url.removeprefix("unix://")).exists(), "the last user shut it down, though it did not start it"
+    assert not Path(mine.url.removeprefix("unix://")).exists(), (
+        "the last user shut it down, though it did not start it"
+    )
 
 
 def test_a_folder_with_a_very_long_name_works(tmp_path: Path) -> None:

@@ -50,7 +50,9 @@ async def send_all(state: RedisState, tenant: Tenant, rng: random.Random) -> dic
     return accepted
 
 
-async def kill_now_and_then(workers: list[subprocess.Popen[bytes]], url: str, tenant: Tenant, rng: random.Random) -> None:
+async def kill_now_and_then(
+    workers: list[subprocess.Popen[bytes]], url: str, tenant: Tenant, rng: random.Random
+) -> None:
     for _ in range(KILLS):
         await asyncio.sleep(0.2)
         victim = rng.randrange(len(workers))

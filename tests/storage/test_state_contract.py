@@ -37,14 +37,23 @@ LANE = "C1:1.0"
 
 @pytest.fixture(params=["memory", "redis"])
 async def state(request: pytest.FixtureRequest) -> AsyncIterator[State]:
-    opened: State = MemoryState() if request.param == "memory" else connect(request.getfixturevalue("redis_url"))
+    opened: State = (
+        MemoryState() if request.param == "memory" else connect(request.getfixturevalue("redis_url"))
+    )
     yield opened
     await opened.close()
 
 
 def a_workflow(tenant: Tenant, id: str = "w1", **fields: Any) -> Workflow:
     base = Workflow(
-        id=id, tenant=tenant, channel="C1", thread_ts="1.0", owner="U1", name="Support", created_at=1.0, updated_at=1.0
+        id=id,
+        tenant=tenant,
+        channel="C1",
+        thread_ts="1.0",
+        owner="U1",
+        name="Support",
+        created_at=1.0,
+        updated_at=1.0,
     )
     return replace(base, **fields)
 
@@ -79,8 +88,12 @@ def an_event(key: str, **fields: Any) -> OutboxEvent:
 async def test_a_document_comes_back_as_it_was_written_one_version_on(state: State, tenant: Tenant) -> None:
     workflow = a_workflow(
         tenant,
-        steps={name: StepState(status="completed", summary="7 topics • 1,008 records") for name in STEP_NAMES},
-        topics=(Topic(id="billing", name="Billing", children=(Topic(id="billing/refunds", name="Rückgabe ☂"),)),),
+        steps={
+            name: StepState(status="completed", summary="7 topics • 1,008 records") for name in STEP_NAMES
+        },
+        topics=(
+            Topic(id="billing", name="Billing", children=(Topic(id="billing/refunds", name="Rückgabe ☂"),)),
+        ),
         targets={"billing/refunds": 100.0},
         history=(Transition(at=1.0, by="U1", what="started"),),
         snapshots=(Snapshot(id="s1", at=1.0, by="U1", before="training", state={"deep": [{"a": None}]}),),
@@ -152,7 +165,9 @@ async def test_of_many_writers_at_once_each_update_is_kept(state: State, tenant:
 # ---------------------------------------------------------------- indexes
 
 
-async def test_an_index_lists_its_documents_oldest_id_first_and_follows_their_changes(state: State, tenant: Tenant) -> None:
+async def test_an_index_lists_its_documents_oldest_id_first_and_follows_their_changes(
+    state: State, tenant: Tenant
+) -> None:
     await state.commit(tenant, Change(puts=tuple(a_task(tenant, id) for id in ("t3", "t1", "t2"))))
     assert [task.id for task in await state.find(tenant, Task, "task:open")] == ["t1", "t2", "t3"]
     second = await state.get(tenant, Task, "t2")
@@ -254,7 +269,12 @@ async def test_a_lane_is_ready_until_its_last_item_is_consumed(state: State, ten
 
 async def test_ready_lanes_of_all_tenants_come_longest_waiting_first(state: State, tenant: Tenant) -> None:
     other = Tenant(enterprise="E1", team=tenant.team)
-    for who, lane, id in ((other, "C9:1", "a"), (tenant, "C1:1", "b"), (other, "C2:1", "c"), (other, "C9:1", "d")):
+    for who, lane, id in (
+        (other, "C9:1", "a"),
+        (tenant, "C1:1", "b"),
+        (other, "C2:1", "c"),
+        (other, "C9:1", "d"),
+    ):
         await state.accept(who, lane, an_item(id))
         await asyncio.sleep(0.002)
     assert await state.ready(9) == ((other, "C9:1"), (tenant, "C1:1"), (other, "C2:1"))
@@ -320,7 +340,9 @@ async def test_checkpoints_are_found_again_and_cleared(state: State, tenant: Ten
 # ---------------------------------------------------------------- outbox
 
 
-async def test_events_wait_in_order_until_delivered_and_a_used_key_is_dropped(state: State, tenant: Tenant) -> None:
+async def test_events_wait_in_order_until_delivered_and_a_used_key_is_dropped(
+    state: State, tenant: Tenant
+) -> None:
     await state.commit(tenant, Change(events=(an_event("k1", card="task:t1", to="U1"), an_event("k2"))))
     await state.commit(tenant, Change(events=(an_event("k2"), an_event("k3"))))
     events = await state.read(tenant, limit=9)

@@ -7,4 +7,7 @@ tool schemas, output schemas; never the prose of our prompts. No claim about qua
 
 from __future__ import annotations
 
+from bot.sandbox.model.config import Fault, ModelConfig
+from bot.sandbox.model.server import create_model_server
 
+__all__ = ["Fault", "ModelConfig", "create_model_server"]

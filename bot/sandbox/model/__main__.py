@@ -20,7 +20,9 @@ def parse(arguments: Sequence[str] | None = None) -> ModelConfig:
     parser = argparse.ArgumentParser(prog="python -m bot.sandbox.model", description=__doc__)
     parser.add_argument("--port", type=int, default=4010)
     parser.add_argument("--api-key", default=None, help="accept only this key (default: any)")
-    parser.add_argument("--speed", type=float, default=1.0, help="how much faster the clock of training jobs runs")
+    parser.add_argument(
+        "--speed", type=float, default=1.0, help="how much faster the clock of training jobs runs"
+    )
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--webhook-url", default="", help="told when a training job ends")
     parser.add_argument("--webhook-secret", default="", help="whsec_… that signs those messages")

@@ -15,17 +15,25 @@ from bot.sandbox.model.structured.answers import structured_answer
 from bot.sandbox.model.words import token_count
 from bot.sandbox.model.writer import BASE, Skill, write_reply
 
-WORKFLOW_TOOLS = {"start_finetune_workflow", "get_workflow_status", "generate_topics", "configure_grader", "start_training"}
+WORKFLOW_TOOLS = {
+    "start_finetune_workflow",
+    "get_workflow_status",
+    "generate_topics",
+    "configure_grader",
+    "start_training",
+}
 
 
 def role_of(ask: Ask) -> str:
-    """"agent", "tuned", "base", or the name of the output schema."""
+    """ "agent", "tuned", "base", or the name of the output schema."""
     if ask.schema_name:
         return ask.schema_name
     if ask.model.startswith("ft:"):
         return "tuned"
     offered = {tool.name for tool in ask.tools}
-    has_context = any(context_block(message.text) is not None for message in ask.messages if message.role == "system")
+    has_context = any(
+        context_block(message.text) is not None for message in ask.messages if message.role == "system"
+    )
     return "agent" if has_context or offered & WORKFLOW_TOOLS else "base"
 
 

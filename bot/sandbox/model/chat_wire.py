@@ -72,7 +72,9 @@ def usage(ask: Ask, replies: Sequence[Reply]) -> Json:
 
 def chosen_tools(offered: Any, choice: Any, *, name_of: Any) -> tuple[tuple[Tool, ...], bool]:
     """The tools that may be called now, and whether one must be."""
-    tools = tuple(_tool(item) for item in _list(offered, "tools") if item.get("type", "function") == "function")
+    tools = tuple(
+        _tool(item) for item in _list(offered, "tools") if item.get("type", "function") == "function"
+    )
     if choice in (None, "auto"):
         return tools, False
     if choice == "none":
@@ -112,7 +114,9 @@ def content_text(content: Any) -> str:
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
-    return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, dict) and "text" in part)
+    return "\n".join(
+        str(part.get("text") or "") for part in parts if isinstance(part, dict) and "text" in part
+    )
 
 
 def _messages(items: Any) -> Iterator[Message]:
@@ -131,7 +135,9 @@ def _messages(items: Any) -> Iterator[Message]:
 
 def _called(call: Json) -> ToolCall:
     function = call.get("function") or {}
-    return ToolCall(str(call.get("id", "")), str(function.get("name", "")), str(function.get("arguments") or "{}"))
+    return ToolCall(
+        str(call.get("id", "")), str(function.get("name", "")), str(function.get("arguments") or "{}")
+    )
 
 
 def _tool(item: Json) -> Tool:
@@ -139,7 +145,9 @@ def _tool(item: Json) -> Tool:
     name = described.get("name")
     if not name:
         raise bad_request("Missing required parameter: 'tools[].name'.", "tools")
-    return Tool(str(name), str(described.get("description") or ""), described.get("parameters") or {"type": "object"})
+    return Tool(
+        str(name), str(described.get("description") or ""), described.get("parameters") or {"type": "object"}
+    )
 
 
 def _nested_name(item: Json) -> str:

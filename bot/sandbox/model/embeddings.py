@@ -52,7 +52,9 @@ def embed(text: str, size: int = DIMENSIONS) -> list[float]:
 def _texts(given: Any) -> list[str]:
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
-        raise bad_request("Invalid 'input': expected a non-empty string or an array of non-empty strings.", "input")
+        raise bad_request(
+            "Invalid 'input': expected a non-empty string or an array of non-empty strings.", "input"
+        )
     if len(texts) > 2048:
         raise bad_request("Invalid 'input': at most 2048 texts a request.", "input")
     return texts

@@ -13,7 +13,9 @@ from bot.sandbox.model.config import FAULT_KINDS, Fault, FaultKind
 from bot.sandbox.model.errors import WireError, bad_request
 from bot.sandbox.model.words import number_from
 
-REPLY_KINDS: frozenset[str] = frozenset({"nonsense", "empty", "unknown_tool", "malformed_arguments", "endless_tools"})
+REPLY_KINDS: frozenset[str] = frozenset(
+    {"nonsense", "empty", "unknown_tool", "malformed_arguments", "endless_tools"}
+)
 TOOL_KINDS: frozenset[str] = frozenset({"unknown_tool", "malformed_arguments", "endless_tools"})
 HARMLESS_TOOLS = ("get_workflow_status", "get_dataset_stats", "get_dataset_records")
 
@@ -57,7 +59,8 @@ class FaultBox:
 def parse_fault(body: Json) -> Fault:
     """`{"kind", "times", "path", "role", "retry_after_seconds"}`; HTTP statuses are understood as kinds too."""
     kinds = {"429": "rate_limit", "500": "server_error", "403": "training_not_available"}
-    kind = kinds.get(str(body.get("kind")), body.get("kind"))
+    given = str(body.get("kind"))
+    kind: Any = kinds.get(given, given)
     if kind not in get_args(FaultKind):
         raise bad_request(f"Unknown fault; expected one of: {', '.join(FAULT_KINDS)}.", "kind")
     try:
@@ -77,12 +80,16 @@ async def faulty_response(fault: Fault, *, hang_seconds: float) -> Response:
     if fault.kind == "hang":
         await asyncio.sleep(hang_seconds)
     if fault.kind in ("rate_limit", "rate_limit_bare"):
-        refused = WireError("Rate limit reached for requests.", status=429, kind="requests", code="rate_limit_exceeded")
+        refused = WireError(
+            "Rate limit reached for requests.", status=429, kind="requests", code="rate_limit_exceeded"
+        )
         return refused.response(None if fault.kind == "rate_limit_bare" else _limit_headers(fault))
     if fault.kind == "training_not_available":
         message = "Fine-tuning is not available to this organization."
         return WireError(message, status=403, code="training_not_available").response()
-    return WireError("The server had an error while processing your request.", status=500, kind="server_error").response()
+    return WireError(
+        "The server had an error while processing your request.", status=500, kind="server_error"
+    ).response()
 
 
 def faulty_reply(fault: Fault, ask: Ask) -> Reply:

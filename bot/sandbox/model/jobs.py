@@ -136,7 +136,9 @@ def metrics_at(job: Job, step: int) -> Json:
     if job.validation_file:
         metrics["valid_loss"] = round(loss + 0.05 + rng.uniform(0, 0.04), 4)
     if job.method == "supervised":
-        return metrics | {"train_mean_token_accuracy": round(0.55 + 0.3 * share + rng.uniform(-0.01, 0.01), 4)}
+        return metrics | {
+            "train_mean_token_accuracy": round(0.55 + 0.3 * share + rng.uniform(-0.01, 0.01), 4)
+        }
     metrics |= {"train_reward_mean": train_reward}
     if job.validation_file:
         metrics |= {"valid_reward_mean": valid_reward}
@@ -217,7 +219,13 @@ def _reward(row: Json, skill: Skill, seed: int) -> float:
     conversation = [{"role": "user", "content": prompt}]
     item = {"reference_answer": row.get("reference_answer")}
     scores = (
-        weight * judge(criterion={"name": name, "description": about}, conversation=conversation, response=response, item=item)[0]
+        weight
+        * judge(
+            criterion={"name": name, "description": about},
+            conversation=conversation,
+            response=response,
+            item=item,
+        )[0]
         for name, about, weight in JUDGED_BY
     )
     return sum(scores)
@@ -235,12 +243,22 @@ def _row_problem(row: object, method: Method) -> str:
     last = messages[-1].get("role") if isinstance(messages[-1], dict) else None
     if method == "reinforcement" and last != "user":
         return "the last message must be from the user."
-    return "the last message must be from the assistant." if method == "supervised" and last != "assistant" else ""
+    return (
+        "the last message must be from the assistant."
+        if method == "supervised" and last != "assistant"
+        else ""
+    )
 
 
 def _prompt_of(row: Json) -> str:
     given = row.get("input")
-    messages = given.get("messages") if isinstance(given, dict) else given if isinstance(given, list) else row.get("messages")
+    messages = (
+        given.get("messages")
+        if isinstance(given, dict)
+        else given
+        if isinstance(given, list)
+        else row.get("messages")
+    )
     for message in reversed(messages or []):
         if isinstance(message, dict) and message.get("role") == "user":
             content = message.get("content")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -42,7 +42,11 @@ class JobBook:
         training = self._training_file(required_text(body, "training_file"), "training_file")
         validation = body.get("validation_file")
         rows, failure = jobs.read_rows(training, method)
-        valid, bad_valid = jobs.read_rows(self._training_file(validation, "validation_file"), method) if validation else ([], "")
+        valid, bad_valid = (
+            jobs.read_rows(self._training_file(validation, "validation_file"), method)
+            if validation
+            else ([], "")
+        )
         hyperparameters = settings.get("hyperparameters") or body.get("hyperparameters") or {}
         lessons = jobs.lessons_from(rows, method)
         steps = jobs.count_steps(len(rows), hyperparameters)
@@ -80,7 +84,9 @@ class JobBook:
     def steps_done(self, job: Job) -> int:
         return jobs.steps_done(job, self._clock.now())
 
-    def change(self, identifier: str, change: Callable[[Job, float], Job], *, only_from: tuple[Status, ...]) -> Job:
+    def change(
+        self, identifier: str, change: Callable[[Job, float], Job], *, only_from: tuple[Status, ...]
+    ) -> Job:
         """Raises WireError 400 when the job's status does not allow it."""
         job = self.get(identifier)
         standing = self.status(job)
@@ -161,14 +167,20 @@ def job_routes(book: JobBook, *, base_models: frozenset[str]) -> list[Route]:
 
     async def cancel(request: Request) -> Response:
         running: tuple[Status, ...] = ("validating_files", "queued", "running", "paused")
-        return JSONResponse(job_body(book, book.change(request.path_params["id"], jobs.cancel, only_from=running)))
+        return JSONResponse(
+            job_body(book, book.change(request.path_params["id"], jobs.cancel, only_from=running))
+        )
 
     async def pause(request: Request) -> Response:
         running: tuple[Status, ...] = ("validating_files", "queued", "running")
-        return JSONResponse(job_body(book, book.change(request.path_params["id"], jobs.pause, only_from=running)))
+        return JSONResponse(
+            job_body(book, book.change(request.path_params["id"], jobs.pause, only_from=running))
+        )
 
     async def resume(request: Request) -> Response:
-        return JSONResponse(job_body(book, book.change(request.path_params["id"], jobs.resume, only_from=("paused",))))
+        return JSONResponse(
+            job_body(book, book.change(request.path_params["id"], jobs.resume, only_from=("paused",)))
+        )
 
     root = "/v1/fine_tuning/jobs"
     return [
@@ -259,7 +271,12 @@ def _happened(book: JobBook, job: Job) -> Iterator[tuple[float, str, str, Json]]
         return
     done = book.steps_done(job)
     if done or standing in ("queued", "running", "succeeded"):
-        yield jobs.moment_of(job, jobs.VALIDATING_SECONDS), "info", "Files validated, moving job to queued state", {}
+        yield (
+            jobs.moment_of(job, jobs.VALIDATING_SECONDS),
+            "info",
+            "Files validated, moving job to queued state",
+            {},
+        )
     if done or standing in ("running", "succeeded"):
         started = jobs.moment_of(job, jobs.VALIDATING_SECONDS + jobs.QUEUED_SECONDS)
         yield started, "info", "Fine-tuning job started", {}
@@ -286,12 +303,14 @@ def _step_moment(job: Job, step: int) -> float:
 
 def _method(body: Json) -> tuple[Method, Json]:
     declared = body.get("method") or {"type": "supervised"}
-    kind = declared.get("type") if isinstance(declared, dict) else None
+    kind: Any = declared.get("type") if isinstance(declared, dict) else None
     if kind not in get_args(Method):
         raise bad_request("Invalid 'method.type': expected supervised, dpo or reinforcement.", "method.type")
     settings = declared.get(kind) or {}
     if kind == "reinforcement" and not isinstance(settings.get("grader"), dict):
-        raise bad_request("A reinforcement job needs 'method.reinforcement.grader'.", "method.reinforcement.grader")
+        raise bad_request(
+            "A reinforcement job needs 'method.reinforcement.grader'.", "method.reinforcement.grader"
+        )
     return kind, settings
 
 
@@ -305,7 +324,9 @@ def _suffix(body: Json) -> str:
 def _metadata(body: Json) -> dict[str, str]:
     metadata = body.get("metadata") or {}
     fits = isinstance(metadata, dict) and len(metadata) <= 16
-    if not fits or any(len(str(k)) > 64 or not isinstance(v, str) or len(v) > 512 for k, v in metadata.items()):
+    if not fits or any(
+        len(str(k)) > 64 or not isinstance(v, str) or len(v) > 512 for k, v in metadata.items()
+    ):
         raise bad_request("'metadata' is at most 16 pairs of 64 and 512 characters.", "metadata")
     return metadata
 
@@ -314,5 +335,3 @@ def _metadata_filter(request: Request) -> dict[str, str]:
     """`?metadata[key]=value`, as OpenAI's list takes it."""
     given = request.query_params.items()
     return {key[9:-1]: value for key, value in given if key.startswith("metadata[") and key.endswith("]")}
-
-

@@ -51,7 +51,12 @@ def response_events(ask: Ask, reply: Reply, body: Json) -> Iterator[str]:
 
 
 def _events(ask: Ask, reply: Reply, body: Json) -> Iterator[Json]:
-    begun = _head(ask, reply, body) | {"status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
+    begun = _head(ask, reply, body) | {
+        "status": "in_progress",
+        "incomplete_details": None,
+        "output": [],
+        "usage": None,
+    }
     yield {"type": "response.created", "response": begun}
     yield {"type": "response.in_progress", "response": begun}
     for index, item in enumerate(_output(ask, reply)):
@@ -76,7 +81,11 @@ def _text_events(item: Json, place: Json) -> Iterator[Json]:
 def _call_events(item: Json, place: Json) -> Iterator[Json]:
     for piece in pieces(item["arguments"]):
         yield place | {"type": "response.function_call_arguments.delta", "delta": piece}
-    yield place | {"type": "response.function_call_arguments.done"} | {k: item[k] for k in ("arguments", "name")}
+    yield (
+        place
+        | {"type": "response.function_call_arguments.done"}
+        | {k: item[k] for k in ("arguments", "name")}
+    )
 
 
 def _unfinished(item: Json) -> Json:
@@ -104,7 +113,9 @@ def _message(item: Any) -> Iterator[Message]:
     if kind == "message":
         yield Message(str(item.get("role", "user")), content_text(item.get("content")))
     elif kind == "function_call":
-        call = ToolCall(str(item.get("call_id", "")), str(item.get("name", "")), str(item.get("arguments") or "{}"))
+        call = ToolCall(
+            str(item.get("call_id", "")), str(item.get("name", "")), str(item.get("arguments") or "{}")
+        )
         yield Message("assistant", tool_calls=(call,))
     elif kind == "function_call_output":
         yield Message("tool", content_text(item.get("output")), tool_call_id=str(item.get("call_id", "")))
@@ -115,7 +126,15 @@ def _name(item: Json) -> str:
 
 
 def _head(ask: Ask, reply: Reply, body: Json) -> Json:
-    repeated = ("instructions", "metadata", "temperature", "top_p", "max_output_tokens", "text", "prompt_cache_key")
+    repeated = (
+        "instructions",
+        "metadata",
+        "temperature",
+        "top_p",
+        "max_output_tokens",
+        "text",
+        "prompt_cache_key",
+    )
     return {
         "id": f"resp_standin_{number_from(ask.prompt_text, reply.written):016x}",
         "object": "response",
@@ -145,7 +164,13 @@ def _output(ask: Ask, reply: Reply) -> list[Json]:
     if calls and not reply.text:
         return calls
     part = {"type": "output_text", "text": reply.text, "annotations": [], "logprobs": []}
-    message = {"id": f"msg_{key}", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+    message = {
+        "id": f"msg_{key}",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
     return [message, *calls]
 
 

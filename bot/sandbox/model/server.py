@@ -44,7 +44,9 @@ def create_model_server(config: ModelConfig, *, answer_with: Answer | None = Non
     shelf = FileShelf(clock)
     book = JobBook(shelf=shelf, clock=clock, seed=config.seed)
     faults = FaultBox(config.faults)
-    desk = _Desk(config, book, faults, answer_with or (lambda ask, skill: answer(ask, skill=skill, seed=config.seed)))
+    desk = _Desk(
+        config, book, faults, answer_with or (lambda ask, skill: answer(ask, skill=skill, seed=config.seed))
+    )
     return Starlette(
         routes=[
             Route("/", _explain),
@@ -222,6 +224,6 @@ async def _explain(request: Request) -> Response:
         "answers are put together from the words in front of it, the judge counts features, training jobs are a "
         "clock. No claim about quality rests on it. Set <code>OPENAI_API_KEY</code> and <code>OPENAI_BASE_URL</code> "
         f"to use a real one.</p><p>Models:</p><ul>{models}</ul>"
-        "<p>For tests: <code>POST /standin/clock {\"advance_seconds\": n}</code>, "
-        "<code>POST /standin/faults {\"kind\", \"times\", \"path\", \"role\"}</code>.</p></html>"
+        '<p>For tests: <code>POST /standin/clock {"advance_seconds": n}</code>, '
+        '<code>POST /standin/faults {"kind", "times", "path", "role"}</code>.</p></html>'
     )

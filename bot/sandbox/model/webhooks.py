@@ -47,7 +47,9 @@ async def deliver_forever(book: JobBook, config: ModelConfig) -> None:
 
 def ended(book: JobBook) -> list[tuple[Job, Status]]:
     standings = [(job, book.status(job)) for job in book.newest_first()]
-    return [(job, standing) for job, standing in standings if standing in ("succeeded", "failed", "cancelled")]
+    return [
+        (job, standing) for job, standing in standings if standing in ("succeeded", "failed", "cancelled")
+    ]
 
 
 def event_of(job: Job, standing: Status) -> Json:

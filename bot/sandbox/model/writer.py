@@ -41,7 +41,12 @@ _PROMISES = (
     "We guarantee that it is fixed for sure.",
     "It will definitely will be done 100% today.",
 )
-_TERSE = ("It depends.", "That is not something I can see.", "Usually it sorts itself out.", "You may try later.")
+_TERSE = (
+    "It depends.",
+    "That is not something I can see.",
+    "Usually it sorts itself out.",
+    "You may try later.",
+)
 _ASIDES = (
     "In general such matters take a while and differ from case to case.",
     "There are many opinions about this and none is final.",
@@ -184,7 +189,11 @@ def _tool_for(ask: Ask, draw: float) -> Reply | None:
         return None
     properties = best.parameters.get("properties") or {}
     words = content_words(ask.last_user_text)
-    arguments = {name: " ".join(words[:4]) for name in properties if draw > 0.5 or name in best.parameters.get("required", ())}
+    arguments = {
+        name: " ".join(words[:4])
+        for name in properties
+        if draw > 0.5 or name in best.parameters.get("required", ())
+    }
     return Reply(tool_calls=(tool_call(best.name, arguments, key=ask.last_user_text),))
 
 

@@ -78,7 +78,7 @@ def create_workspace(config: WorkspaceConfig) -> Starlette:
 
 
 async def _page(hub: Hub, request: Request) -> Response:
-    policy = "default-src 'self'; img-src 'self' https: data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+    policy = "default-src 'self'; img-src 'self' https: http: data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
     return FileResponse(
         PAGE / "index.html", headers={"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
     )

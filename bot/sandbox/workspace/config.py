@@ -77,7 +77,12 @@ RESIDENTS = (
     Resident("U0LINUS", "linus", "Linus Guest", "guest"),
 )
 ROOMS = (
-    Room("C0MODELS", "models", ("U0ADA", "U0GRACE", "U0KATHERINE", "U0LINUS"), topic="Where models are made"),
+    Room(
+        "C0MODELS",
+        "support-model",
+        ("U0ADA", "U0GRACE", "U0KATHERINE", "U0LINUS"),
+        topic="Where models are made",
+    ),
     Room("C0SUPPORT", "support", ("U0ADA", "U0GRACE"), topic="Customer support, and its data"),
     Room("C0RANDOM", "random", ("U0ADA", "U0GRACE", "U0KATHERINE"), has_bot=False, topic="Anything else"),
     Room("G0LEADS", "leads", ("U0ADA", "U0KATHERINE"), is_private=True, topic="Approvals and budgets"),

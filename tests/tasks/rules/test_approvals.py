@@ -53,7 +53,17 @@ def test_anything_else_does_not(text: str) -> None:
     assert not approvals.is_approval(text)
 
 
-@pytest.mark.parametrize(("text", "rejects", "stops"), [("No, thanks.", True, False), ("don't", True, False), ("STOP!", False, True), ("cancel", True, True), ("no problem", False, False), ("stop words?", False, False)])
+@pytest.mark.parametrize(
+    ("text", "rejects", "stops"),
+    [
+        ("No, thanks.", True, False),
+        ("don't", True, False),
+        ("STOP!", False, True),
+        ("cancel", True, True),
+        ("no problem", False, False),
+        ("stop words?", False, False),
+    ],
+)
 def test_refusing_and_stopping(text: str, rejects: bool, stops: bool) -> None:
     assert (approvals.is_rejection(text), approvals.is_stop(text)) == (rejects, stops)
 
@@ -72,6 +82,10 @@ def test_no_text_both_approves_and_refuses(text: str) -> None:
         ("Generate 100", ExplicitOrder("generate", 100)),
         ("yes, make 5 more", ExplicitOrder("generate", 5)),
         ("can you generate 20 examples for billing?", ExplicitOrder("generate", 20)),
+        ("would you please generate 20 examples", ExplicitOrder("generate", 20)),
+        ("make 15 really complex ones", ExplicitOrder("generate", 15, "really complex")),
+        ("generate 75 by few-shot", ExplicitOrder("generate", 75)),
+        ("generate 20 more please", ExplicitOrder("generate", 20)),
         ("add 12 edge case questions", ExplicitOrder("generate", 12, "edge case")),
     ],
 )
@@ -95,6 +109,10 @@ def test_an_order_names_operation_and_count(text: str, expected: ExplicitOrder) 
         "add a Complaints category under General",
         "you said generate 30 examples",
         "delete 30 rows",
+        "generate 30 for billing, no wait, don't",
+        "generate 30 if the budget allows",
+        "generate 30 examples later",
+        "generate 30" + " for a" * 5000,
     ],
 )
 def test_anything_less_plain_is_no_order(text: str) -> None:
@@ -116,4 +134,6 @@ def test_anything_less_plain_is_no_order(text: str) -> None:
     ],
 )
 def test_who_may_decide(user: str, deciders: list[str], costs: bool, guest: bool, allowed: bool) -> None:
-    assert approvals.may_decide(user, deciders=deciders, owner="owner", costs=costs, is_guest=guest) is allowed
+    assert (
+        approvals.may_decide(user, deciders=deciders, owner="owner", costs=costs, is_guest=guest) is allowed
+    )

@@ -74,7 +74,8 @@ def test_ratings(score: float, expected: str) -> None:
         ((50, 50), ["ok", "ok"]),
         ((45, 55), ["ok", "ok"]),  # five points exactly
         ((44, 56), ["under", "over"]),
-        ((4, 96 - 4, *[100] * 8), ["under", *["ok"] * 9]),  # within five points, but below half of its target
+        ((49, *[105] * 10, 101), ["under", *["ok"] * 11]),  # within five points, but below half of its target
+        ((50, *[105] * 10, 100), ["ok"] * 12),
     ],
 )
 def test_status_per_topic(counts: tuple[int, ...], statuses: list[str]) -> None:
@@ -102,7 +103,9 @@ def test_generation_is_recommended_for_a_topic_that_is_under_in_a_balanced_whole
         ((120, 120), {"validation_counts": {"t0": 3}}, ["not_in_validation"]),
     ],
 )
-def test_readiness_names_its_reasons(counts: tuple[int, ...], more: dict[str, object], codes: list[str]) -> None:
+def test_readiness_names_its_reasons(
+    counts: tuple[int, ...], more: dict[str, object], codes: list[str]
+) -> None:
     found = coverage.analyze(counted(*counts), **more)  # type: ignore[arg-type]
     assert [reason.code for reason in found.reasons] == codes
     assert found.ready == (not codes)
@@ -132,7 +135,9 @@ def test_a_topic_without_examples_is_described_rather_than_varied() -> None:
 
 
 def test_balanced_data_goes_on() -> None:
-    assert [advice.action for advice in coverage.recommendations(coverage.analyze(counted(50, 50)))] == ["continue"]
+    assert [advice.action for advice in coverage.recommendations(coverage.analyze(counted(50, 50)))] == [
+        "continue"
+    ]
 
 
 @pytest.mark.parametrize(

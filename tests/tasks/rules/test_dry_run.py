@@ -106,7 +106,9 @@ def test_each_condition_on_both_sides_of_its_limit(
         ([*bell(0.45, 0.18, 92), *[None] * 8], None, "NO-GO", "grader_errors"),
     ],
 )
-def test_v1_dry_runs(scores: list[float | None], topics: list[str | None] | None, verdict: str, code: str | None) -> None:
+def test_v1_dry_runs(
+    scores: list[float | None], topics: list[str | None] | None, verdict: str, code: str | None
+) -> None:
     found, codes = judged(scores, topics)
     assert found == verdict
     assert code is None or code in codes
@@ -122,7 +124,13 @@ def test_v1_binary_scores_name_the_grader_and_escalate() -> None:
 
 @pytest.mark.parametrize(
     ("mean", "std", "allowed"),
-    [(0.10, 0.2, True), (0.099, 0.2, False), (0.5, 0.02, True), (0.5, 0.019, False), (0.10 - NEAR, 0.02 - NEAR, True)],
+    [
+        (0.10, 0.2, True),
+        (0.099, 0.2, False),
+        (0.5, 0.02, True),
+        (0.5, 0.019, False),
+        (0.10 - NEAR, 0.02 - NEAR, True),
+    ],
 )
 def test_no_override_without_any_signal(mean: float, std: float, allowed: bool) -> None:
     stats = replace(HEALTHY, mean=mean, std=std)
@@ -139,7 +147,11 @@ def test_errors_never_count_as_zero() -> None:
 def test_a_run_without_any_score_is_a_no_go_that_blames_the_grader() -> None:
     stats = dry_run.statistics([None, None])
     found = dry_run.findings(stats)
-    assert (dry_run.verdict(found), dry_run.cause(found), dry_run.may_override(stats)) == ("NO-GO", "grader", False)
+    assert (dry_run.verdict(found), dry_run.cause(found), dry_run.may_override(stats)) == (
+        "NO-GO",
+        "grader",
+        False,
+    )
     assert dry_run.verdict(dry_run.findings(dry_run.statistics([]))) == "NO-GO"
 
 
@@ -177,7 +189,9 @@ def test_health(mean: float, expected: str) -> None:
     assert dry_run.health(mean) == expected
 
 
-@pytest.mark.parametrize(("mean", "expected"), [(0.10, "viable"), (0.099, "marginal"), (0.05, "marginal"), (0.049, "not_viable")])
+@pytest.mark.parametrize(
+    ("mean", "expected"), [(0.10, "viable"), (0.099, "marginal"), (0.05, "marginal"), (0.049, "not_viable")]
+)
 def test_viability(mean: float, expected: str) -> None:
     assert dry_run.viability(mean) == expected
 
@@ -187,7 +201,13 @@ def test_viability(mean: float, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("delta", "expected"),
-    [(0.03, "stalled"), (0.53 - 0.50, "stalled"), (0.031, "improving"), (-0.03, "stalled"), (-0.031, "regressing")],
+    [
+        (0.03, "stalled"),
+        (0.53 - 0.50, "stalled"),
+        (0.031, "improving"),
+        (-0.03, "stalled"),
+        (-0.031, "regressing"),
+    ],
 )
 def test_a_change_of_exactly_three_hundredths_is_stalled(delta: float, expected: str) -> None:
     assert iteration.change_pattern(delta) == expected
@@ -214,7 +234,9 @@ def test_runs_without_common_rows_are_compared_by_their_means() -> None:
     assert (found.interval, found.pattern) == (None, "improving")
 
 
-@pytest.mark.parametrize(("freedom", "expected"), [(1, 12.706), (3, 3.182), (10, 2.228), (30, 2.042), (1000, 1.962)])
+@pytest.mark.parametrize(
+    ("freedom", "expected"), [(1, 12.706), (3, 3.182), (10, 2.228), (30, 2.042), (1000, 1.962)]
+)
 def test_student_quantiles(freedom: int, expected: float) -> None:
     assert iteration.student_95(freedom) == pytest.approx(expected, rel=0.01)
 
@@ -235,7 +257,9 @@ def test_the_next_action_is_the_first_that_matches() -> None:
     assert iteration.next_action(HEALTHY, ()) == "train"
     assert iteration.next_action(weak, dry_run.findings(weak)) == "iterate"
     assert iteration.next_action(weak, dry_run.findings(weak), lever_left=False) == "train"
-    assert iteration.next_action(weak, dry_run.findings(weak), ["stalled", "improving", "stalled"]) == "iterate"
+    assert (
+        iteration.next_action(weak, dry_run.findings(weak), ["stalled", "improving", "stalled"]) == "iterate"
+    )
 
 
 # ---------------------------------------------------------------- sampling

@@ -20,7 +20,10 @@ def test_a_clear_gain_is_a_success() -> None:
     assert found.overall.interval[0] < found.overall.delta < found.overall.interval[1]
 
 
-@pytest.mark.parametrize(("before", "after", "gained"), [(0.5, 0.55, False), (0.5, 0.551, True), (0.0, 0.01, True), (0.0, 0.0, False)])
+@pytest.mark.parametrize(
+    ("before", "after", "gained"),
+    [(0.5, 0.55, False), (0.5, 0.551, True), (0.0, 0.01, True), (0.0, 0.0, False)],
+)
 def test_success_needs_more_than_a_tenth(before: float, after: float, gained: bool) -> None:
     assert evaluation.compare([ScoredPair(before, after)] * 10).success is gained
 
@@ -55,7 +58,9 @@ def test_criteria_are_compared_by_themselves() -> None:
 def test_the_same_seed_gives_the_same_interval() -> None:
     rows = pairs(30, 0.4, 0.45)
     assert evaluation.compare(rows, seed=3) == evaluation.compare(rows, seed=3)
-    assert evaluation.compare(rows, seed=3).overall.interval != evaluation.compare(rows, seed=4).overall.interval
+    assert (
+        evaluation.compare(rows, seed=3).overall.interval != evaluation.compare(rows, seed=4).overall.interval
+    )
 
 
 def test_no_change_is_not_significant() -> None:

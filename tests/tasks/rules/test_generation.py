@@ -92,7 +92,13 @@ def test_rules_apply_in_order() -> None:
 
 @pytest.mark.parametrize(
     ("predicted", "expected"),
-    [(("a", 0.99), None), (("b", 0.79), None), (("b", 0.8), "off_topic"), ((None, 0.9), "off_topic"), (None, None)],
+    [
+        (("a", 0.99), None),
+        (("b", 0.79), None),
+        (("b", 0.8), "off_topic"),
+        ((None, 0.9), "off_topic"),
+        (None, None),
+    ],
 )
 def test_a_row_is_off_topic_only_when_the_categoriser_is_sure(
     predicted: tuple[str | None, float] | None, expected: str | None
@@ -111,7 +117,9 @@ def test_near_duplicates_are_found_with_the_most_similar_first() -> None:
     assert near.find("I would like to order three green chairs for the office") is None
 
 
-@given(st.lists(st.text("abc ", min_size=3, max_size=12), max_size=30), st.text("abc ", min_size=3, max_size=12))
+@given(
+    st.lists(st.text("abc ", min_size=3, max_size=12), max_size=30), st.text("abc ", min_size=3, max_size=12)
+)
 def test_the_index_finds_exactly_what_a_full_search_finds(texts: list[str], text: str) -> None:
     near = NearDuplicates(threshold=0.6)
     for number, one in enumerate(texts):
@@ -148,6 +156,8 @@ def test_batches_cycle_through_difficulties_and_personas() -> None:
     assert generation.persona(0) == generation.persona(len(generation.PERSONAS))
 
 
-@pytest.mark.parametrize(("count", "asked", "expected"), [(20, False, False), (21, False, True), (3, True, True)])
+@pytest.mark.parametrize(
+    ("count", "asked", "expected"), [(20, False, False), (21, False, True), (3, True, True)]
+)
 def test_large_batches_are_previewed(count: int, asked: bool, expected: bool) -> None:
     assert generation.needs_preview(count, asked=asked) is expected

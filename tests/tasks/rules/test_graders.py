@@ -12,7 +12,9 @@ def weighted(*weights: float) -> list[Criterion]:
     return [Criterion(f"c{number}", "", weight) for number, weight in enumerate(weights)]
 
 
-@pytest.mark.parametrize("weights", [(40, 25, 20, 15), (35, 25, 15, 15, 10), (0.4, 0.25, 0.2, 0.15), (1,), (100,)])
+@pytest.mark.parametrize(
+    "weights", [(40, 25, 20, 15), (35, 25, 15, 15, 10), (0.4, 0.25, 0.2, 0.15), (1,), (100,)]
+)
 def test_weights_become_shares_that_sum_to_one(weights: tuple[float, ...]) -> None:
     found = graders.normalise(weighted(*weights))
     assert sum(one.weight for one in found) == pytest.approx(1, abs=1e-6)
@@ -38,16 +40,29 @@ def test_criteria_that_cannot_be_used(criteria: list[Criterion], code: str) -> N
 
 
 def test_presets_can_be_used_as_they_are() -> None:
-    assert set(graders.PRESETS) == {"quality", "correctness", "tool_usage", "format_compliance", "conciseness"}
+    assert set(graders.PRESETS) == {
+        "quality",
+        "correctness",
+        "tool_usage",
+        "format_compliance",
+        "conciseness",
+    }
     assert all(not graders.criteria_problems(criteria) for criteria in graders.PRESETS.values())
     assert [one.weight for one in graders.PRESETS["tool_usage"]] == [0.3, 0.3, 0.4]
 
 
 @pytest.mark.parametrize(
     ("scores", "expected"),
-    [({"a": 1.0, "b": 0.5}, 0.85), ({"a": 1.0, "b": None}, None), ({"a": 1.0}, None), ({"a": 0.0, "b": 0.0}, 0.0)],
+    [
+        ({"a": 1.0, "b": 0.5}, 0.85),
+        ({"a": 1.0, "b": None}, None),
+        ({"a": 1.0}, None),
+        ({"a": 0.0, "b": 0.0}, 0.0),
+    ],
 )
-def test_a_criterion_without_score_is_an_error_not_a_zero(scores: dict[str, float | None], expected: float | None) -> None:
+def test_a_criterion_without_score_is_an_error_not_a_zero(
+    scores: dict[str, float | None], expected: float | None
+) -> None:
     found = graders.aggregate(scores, {"a": 0.7, "b": 0.3})
     assert found == (None if expected is None else pytest.approx(expected))
 
@@ -68,7 +83,9 @@ def test_a_criterion_without_score_is_an_error_not_a_zero(scores: dict[str, floa
         ('{"a": {"b": 1}}', ()),
     ],
 )
-def test_unknown_variables_are_found_when_the_grader_is_configured(template: str, unknown: tuple[str, ...]) -> None:
+def test_unknown_variables_are_found_when_the_grader_is_configured(
+    template: str, unknown: tuple[str, ...]
+) -> None:
     assert graders.unknown_variables(template, ["reference_answer"]) == unknown
 
 

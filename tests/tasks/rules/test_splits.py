@@ -10,8 +10,12 @@ from tasks.rules.apportion import apportion
 from tasks.rules.splits import SplitRow, split
 
 
-def rows(count: int, topic: str = "a", *, generated: bool = False, group: str | None = None) -> list[SplitRow]:
-    return [SplitRow(f"{topic}{generated:d}{group}{number}", topic, group, generated) for number in range(count)]
+def rows(
+    count: int, topic: str = "a", *, generated: bool = False, group: str | None = None
+) -> list[SplitRow]:
+    return [
+        SplitRow(f"{topic}{generated:d}{group}{number}", topic, group, generated) for number in range(count)
+    ]
 
 
 def validating(table: list[SplitRow], **options: object) -> list[SplitRow]:
@@ -41,6 +45,20 @@ def test_every_topic_with_two_rows_validates() -> None:
     assert Counter(row.topic for row in validating(table)) == {"big": 8, "small": 1}
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_group_over_two_topics_never_empties_one_of_them(seed: int) -> None:
+    pair, both = "pair", "both"
+    table = [
+        *rows(1, "a"),
+        SplitRow("1", "b", both),
+        SplitRow("2", "a", both),
+        SplitRow("3", "b", pair),
+        SplitRow("4", "b", pair),
+    ]
+    found = split(table, seed=seed)
+    assert {table[index].topic for index in found.indices("train")} == {"a", "b"}
+
+
 def test_generated_rows_validate_only_while_real_ones_are_few() -> None:
     table = [*rows(30), *rows(100, generated=True)]
     assert not any(row.generated for row in validating(table))
@@ -53,7 +71,9 @@ def test_generated_rows_validate_only_while_real_ones_are_few() -> None:
 def test_three_seeds_and_their_variations_split_by_source() -> None:
     table = [row for seed in "xyz" for row in [*rows(1, group=seed), *rows(9, generated=True, group=seed)]]
     found = split(table)
-    sides = {seed: {found.side(index) for index, row in enumerate(table) if row.group == seed} for seed in "xyz"}
+    sides = {
+        seed: {found.side(index) for index, row in enumerate(table) if row.group == seed} for seed in "xyz"
+    }
     assert sorted(map(sorted, sides.values())) == [["train"], ["train"], ["validation"]]
     assert (found.synthetic_validation, found.leakage) == (True, False)
 
@@ -95,7 +115,10 @@ def test_a_new_row_that_resembles_the_locked_test_set_does_not_train() -> None:
     assert (found.side(0), found.side(1), found.count("test")) == ("test", "test", 2)
 
 
-@pytest.mark.parametrize("shares", [{"train": 0.9, "validation": 0.2}, {"train": 1.2, "validation": -0.2}, {"train": 0, "validation": 1}])
+@pytest.mark.parametrize(
+    "shares",
+    [{"train": 0.9, "validation": 0.2}, {"train": 1.2, "validation": -0.2}, {"train": 0, "validation": 1}],
+)
 def test_impossible_shares_are_refused(shares: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="sum to 1"):
         split(rows(10), **shares)  # type: ignore[arg-type]
@@ -137,7 +160,9 @@ def test_splits_partition_without_leakage(table: list[SplitRow], test: float, se
 
 
 @given(
-    st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 50), min_size=1), st.integers(0, 400), st.integers(0, 2)
+    st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 50), min_size=1),
+    st.integers(0, 400),
+    st.integers(0, 2),
 )
 def test_seats_sum_to_the_whole_within_bounds(weights: dict[str, int], total: int, least: int) -> None:
     seats = apportion(total, weights, minimum=dict.fromkeys(weights, least))

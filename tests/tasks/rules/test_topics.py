@@ -28,9 +28,9 @@ def ids(tree: tuple[Topic, ...]) -> list[str]:
     return [topic.id for topic in topics.leaves(tree)]
 
 
-names = st.text(alphabet=string.ascii_letters + string.digits + " :[],-\\éß中.*", min_size=1, max_size=20).filter(
-    lambda text: bool(text.strip())
-)
+names = st.text(
+    alphabet=string.ascii_letters + string.digits + " :[],-\\éß中.*", min_size=1, max_size=20
+).filter(lambda text: bool(text.strip()))
 words = st.lists(names.map(lambda text: " ".join(text.split())), max_size=3, unique=True).map(tuple)
 
 
@@ -140,17 +140,23 @@ def test_a_hierarchy_that_refers_to_itself_is_refused() -> None:
 
 
 def test_ids_that_were_given_are_kept_below_their_parent() -> None:
-    tree = topics.from_dicts([{"id": "bill", "name": "Billing", "children": [{"id": "bill/re", "name": "Refunds"}]}])
+    tree = topics.from_dicts(
+        [{"id": "bill", "name": "Billing", "children": [{"id": "bill/re", "name": "Refunds"}]}]
+    )
     assert ids(tree) == ["bill/re"]
 
 
 def test_paths_that_begin_alike_share_a_branch() -> None:
-    tree = topics.from_paths([(["Billing", "Refunds"], "back", ["r"]), (["billing", "Invoices"], "", []), (["Other"], "", [])])
+    tree = topics.from_paths(
+        [(["Billing", "Refunds"], "back", ["r"]), (["billing", "Invoices"], "", []), (["Other"], "", [])]
+    )
     assert ids(tree) == ["billing/refunds", "billing/invoices", "other"]
     assert topics.leaves(tree)[0].description == "back"
 
 
-@pytest.mark.parametrize(("confidence", "expected"), [(0.8, "high"), (0.79, "medium"), (0.5, "medium"), (0.49, "needs_review")])
+@pytest.mark.parametrize(
+    ("confidence", "expected"), [(0.8, "high"), (0.79, "medium"), (0.5, "medium"), (0.49, "needs_review")]
+)
 def test_bands(confidence: float, expected: str) -> None:
     assert topics.band(confidence) == expected
 
@@ -165,7 +171,9 @@ def test_at_least_six_templates_can_be_used_as_they_are() -> None:
 
 
 def test_a_category_is_added_under_its_parent() -> None:
-    tree, moved, changes = apply_operations(SUPPORT, [{"op": "add", "name": "Complaints", "parent": "general"}])
+    tree, moved, changes = apply_operations(
+        SUPPORT, [{"op": "add", "name": "Complaints", "parent": "general"}]
+    )
     assert ids(tree)[:2] == ["general/feedback", "general/complaints"]
     assert (moved, changes) == ({}, ("added Complaints under General",))
 
@@ -189,7 +197,12 @@ def test_removing_a_branch_leaves_its_rows_without_topic() -> None:
 
 
 def test_merging_leaves_sends_both_rows_to_one() -> None:
-    operation = {"op": "merge", "topic": "billing/invoices", "into": "billing/refunds", "name": "Money matters"}
+    operation = {
+        "op": "merge",
+        "topic": "billing/invoices",
+        "into": "billing/refunds",
+        "name": "Money matters",
+    }
     tree, moved, _ = apply_operations(SUPPORT, [operation])
     assert ids(tree) == ["general/feedback", "billing/money_matters", "technical"]
     assert moved == {"billing/refunds": "billing/money_matters", "billing/invoices": "billing/money_matters"}
@@ -198,7 +211,15 @@ def test_merging_leaves_sends_both_rows_to_one() -> None:
 def test_merging_branches_keeps_every_leaf_once() -> None:
     tree = parse_outline("Informational\n  Hours\n  Prices\nRelationship\n  Prices\n  Thanks")
     merged, moved, _ = apply_operations(
-        tree, [{"op": "merge", "topic": "informational", "into": "relationship", "name": "Informational and Relationship"}]
+        tree,
+        [
+            {
+                "op": "merge",
+                "topic": "informational",
+                "into": "relationship",
+                "name": "Informational and Relationship",
+            }
+        ],
     )
     head = "informational_and_relationship"
     assert ids(merged) == [f"{head}/prices", f"{head}/thanks", f"{head}/hours"]
@@ -209,7 +230,12 @@ def test_a_leaf_merged_with_a_branch_becomes_one_of_its_leaves() -> None:
     tree, moved, _ = apply_operations(SUPPORT, [{"op": "merge", "topic": "technical", "into": "billing"}])
     assert moved == {"technical": "billing/technical"}
     tree, moved, _ = apply_operations(SUPPORT, [{"op": "merge", "topic": "billing", "into": "technical"}])
-    assert set(ids(tree)) == {"general/feedback", "technical/technical", "technical/refunds", "technical/invoices"}
+    assert set(ids(tree)) == {
+        "general/feedback",
+        "technical/technical",
+        "technical/refunds",
+        "technical/invoices",
+    }
     assert moved["technical"] == "technical/technical"
 
 
@@ -247,7 +273,9 @@ def test_impossible_operations_are_refused(operation: dict[str, str]) -> None:
 
 
 @given(st.data(), trees.filter(bool))
-def test_operations_keep_leaves_unique_and_account_for_every_row(data: st.DataObject, tree: tuple[Topic, ...]) -> None:
+def test_operations_keep_leaves_unique_and_account_for_every_row(
+    data: st.DataObject, tree: tuple[Topic, ...]
+) -> None:
     everything = [topic.id for topic in topics.walk(tree)]
     operations = data.draw(
         st.lists(
@@ -282,5 +310,7 @@ def test_lost_rows_are_counted_through_the_mapping() -> None:
 
 
 def test_descriptions_left_out_of_an_outline_are_carried_over() -> None:
-    (_, billing, _) = topics.carry_over(SUPPORT, parse_outline("General\n  Feedback\nBilling\n  Refunds\nTechnical"))
+    (_, billing, _) = topics.carry_over(
+        SUPPORT, parse_outline("General\n  Feedback\nBilling\n  Refunds\nTechnical")
+    )
     assert (billing.description, billing.children[0].keywords) == ("money", ("refund",))

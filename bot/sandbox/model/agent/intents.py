@@ -96,7 +96,7 @@ PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
         "generate_synthetic_data",
         (
             (r"\b(generate|create|make|write|produce|synthesi[sz]e|add|need|augment|give me|generation)\b", 1.5),
-            (r"\b(\d+|more|another|some|few|dozen|hundred|twenty|thirty|fifty)\b", 1),
+            (r"(?<![\w-])(\d+|more|another|some|few|dozen|hundred|twenty|thirty|fifty)\b", 1),
             (rf"\b({_ROWS}|ones|synthetic|data|from (these|them|those))\b", 1.2),
             (r"\b(few[- ]?shot|complex|harder|difficult|tricky|edge cases?|variations?|scenario|from (these|them|those))\b", 1.6),
         ),
@@ -124,7 +124,7 @@ PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
     ("run_dry_run", ((r"\bdry[- ]?run\b", 4), (r"\b(run|start|do|begin|repeat)\b.*\bevaluation\b", 3.2), (r"\bevaluate (the )?(base|model|it)\b", 3))),
     (
         "analyze_evaluation",
-        ((r"\b(analy[sz]e|explain|why|interpret|what do|what does|understand|mean)\b", 2.6), (r"\b(results?|evaluation|dry[- ]?run|scores?|verdict|no-?go)\b", 2)),
+        ((r"\b(analy[sz]e|explain|why|interpret|what do|what does|understand|mean)\b", 1.6), (r"\b(results?|evaluation|dry[- ]?run|scores?|verdict|no-?go)\b", 2), (r"\b(why|explain|mean)\b.*\b(dry[- ]?run|scores?|verdict|no-?go)\b", 1)),
     ),
     (
         "configure_training",
@@ -149,12 +149,15 @@ PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
         "get_dataset_records",
         ((r"\b(show|list|see|look at|view|display|read|browse)\b", 1.5), (rf"\b({_ROWS})\b", 1.3), (r"\blow[- ]confidence\b|\bneeds? review\b|\binvalid\b", 1.2)),
     ),
-    ("update_record", ((r"\b(change|update|set|edit|fix|correct|put|move)\b", 1.2), (r"\b(record|row)\s+#?\w*\d\w*", 2.6))),
+    ("update_record", ((r"\b(change|update|set|edit|fix|correct|put|move)\b", 1.2), (r"\b(record|row)\s+#?[\w-]*\d[\w-]*", 2.6))),
     ("validate_records", ((r"\b(re-?validate|validate|check the data|validation)\b", 3),)),
 )  # fmt: skip
 
 _COMPILED = tuple((tool, tuple((re.compile(p, re.I | re.S), w) for p, w in rows)) for tool, rows in PATTERNS)
-_CLAUSE_END = re.compile(r"(?<=[.!?;])\s+|\n+|,?\s+\b(?:and )?then\b,?\s+|,\s+(?=(?:run|train|deploy|generate|categori[sz]e|test|upload)\b)", re.I)
+_CLAUSE_END = re.compile(
+    r"(?<=[.!?;])\s+|\n+|,?\s+\b(?:and )?then\b,?\s+|,\s+(?=(?:run|train|deploy|generate|categori[sz]e|test|upload)\b)",
+    re.I,
+)
 _GOAL = re.compile(
     r"\b(goal|objective|aim|so that|i want|we want|we'?d like|i'?d like|need (it|the model|our)|should (be|sound|answer|give|help|know)"
     r"|teach|learn|improve|get better|better at|train (it|a model|the model) to|fine-?tune (it|a model) (to|for))\b"
@@ -172,6 +175,17 @@ _GREETING = re.compile(r"^\W*(hi|hello|hey|good (morning|afternoon|evening))\W*$
 _HELP = re.compile(r"\b(help|what can you do|how does (this|it) work|what do you do|who are you)\b", re.I)
 
 
+_CONTINUE = re.compile(r"\b(continue|resume|carry on|go on|proceed|back to work) (with|on)\b", re.I)
+_CONTINUED = (
+    (r"\bgenerat", "generate_synthetic_data"),
+    (r"\bcategori", "categorize_records"),
+    (r"\bcoverage\b", "analyze_coverage"),
+    (r"\bdry", "run_dry_run"),
+    (r"\btrain", "start_training"),
+    (r"\bdeploy", "deploy_model"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """`words` are the clauses that asked for it."""
@@ -181,12 +195,13 @@ class Intent:
     score: float
 
 
-def intents_of(text: str, *, expecting: Expecting = "", has_grader: bool = False, topics_open: bool = False) -> list[Intent]:
+def intents_of(
+    text: str, *, expecting: Expecting = "", has_grader: bool = False, topics_open: bool = False
+) -> list[Intent]:
     """What is asked for, in the order it is said; several clauses for one tool become one intent."""
-    if "```" in text or "def grade" in text:
-        return [_best(text, expecting, has_grader, topics_open)] if _best(text, expecting, has_grader, topics_open).tool else []
+    whole = "```" in text or "def grade" in text or outline_lines(text) >= 3
     found: dict[str, Intent] = {}
-    for clause in clauses(text):
+    for clause in [text] if whole else clauses(text):
         best = _best(clause, expecting, has_grader, topics_open)
         if not best.tool:
             continue
@@ -205,12 +220,23 @@ def goal_in(texts: Sequence[str]) -> str:
     for text in reversed(texts):
         stated = [clause for clause in re.split(r"(?<=[.!?])\s+|\n+", text) if states_goal(clause)]
         if stated:
-            return re.sub(r"^\W*(the |our |my )?(goal|objective|aim)( is)?\s*[:\-–]?\s*", "", " ".join(stated), flags=re.I).strip()
+            return re.sub(
+                r"^\W*(the |our |my )?(goal|objective|aim)( is)?\s*[:\-–]?\s*",
+                "",
+                " ".join(stated),
+                flags=re.I,
+            ).strip()
     return ""
 
 
 def mood_of(text: str) -> Mood:
-    for mood, pattern in (("affirm", _AFFIRM), ("deny", _DENY), ("thanks", _THANKS), ("greeting", _GREETING), ("help", _HELP)):
+    for mood, pattern in (
+        ("affirm", _AFFIRM),
+        ("deny", _DENY),
+        ("thanks", _THANKS),
+        ("greeting", _GREETING),
+        ("help", _HELP),
+    ):
         if pattern.search(text):
             return mood  # type: ignore[return-value]
     return ""
@@ -232,10 +258,14 @@ def _best(clause: str, expecting: Expecting, has_grader: bool, topics_open: bool
     scores = {tool: sum(w for pattern, w in rows if pattern.search(clause)) for tool, rows in _COMPILED}
     _tip(scores, clause, expecting, has_grader, topics_open)
     tool = max(scores, key=lambda name: scores[name])
-    return Intent(tool, clause, scores[tool]) if scores[tool] >= THRESHOLD else Intent("", clause, scores[tool])
+    return (
+        Intent(tool, clause, scores[tool]) if scores[tool] >= THRESHOLD else Intent("", clause, scores[tool])
+    )
 
 
-def _tip(scores: dict[str, float], clause: str, expecting: Expecting, has_grader: bool, topics_open: bool) -> None:
+def _tip(
+    scores: dict[str, float], clause: str, expecting: Expecting, has_grader: bool, topics_open: bool
+) -> None:
     """Moves the balance by what was asked and what is open."""
     if expecting == "judging" and not _AFFIRM.search(clause) and scores["get_workflow_status"] < THRESHOLD:
         scores["configure_grader"] += 2.2
@@ -243,6 +273,9 @@ def _tip(scores: dict[str, float], clause: str, expecting: Expecting, has_grader
         scores["configure_grader"] += 0.5
     if topics_open and re.search(r"\b(add|remove|merge|rename|move|split)\b", clause, re.I):
         scores["adjust_topics"] += 1.0
+    if _CONTINUE.search(clause):
+        for noun, tool in _CONTINUED:
+            scores[tool] = max(scores[tool], 4.5 if re.search(noun, clause, re.I) else 0.0)
     if outline_lines(clause) >= 3:
         scores["apply_topic_hierarchy"] = 5.0
     if re.search(r"\?\s*$", clause):
@@ -251,4 +284,6 @@ def _tip(scores: dict[str, float], clause: str, expecting: Expecting, has_grader
 
 def outline_lines(text: str) -> int:
     """Lines that look like an outline's: indented or with a bullet, and short."""
-    return sum(bool(re.match(r"(\s{2,}|\t|\s*[-*•]\s)\S", line)) and len(line) < 80 for line in text.splitlines())
+    return sum(
+        bool(re.match(r"(\s{2,}|\t|\s*[-*•]\s)\S", line)) and len(line) < 80 for line in text.splitlines()
+    )

@@ -28,7 +28,9 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        return self.answer.get("ok", True) is not False and "error" not in {k for k, v in self.answer.items() if v}
+        return self.answer.get("ok", True) is not False and "error" not in {
+            k for k, v in self.answer.items() if v
+        }
 
     @property
     def missing(self) -> list[str]:
@@ -39,7 +41,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """`words` and `events` are this turn's news; `results` this turn's calls; `history` all finished calls before."""
+    """`words` and `events` are this turn's news; `results` this turn's calls; `history` all finished calls before.
+
+    `since_words` are the calls since a person last said something (`last_words`), in this turn or before.
+    """
 
     workflow: Json | None
     words: tuple[str, ...]
@@ -48,6 +53,7 @@ class Situation:
     history: tuple[Result, ...]
     earlier_words: tuple[str, ...]
     earlier_events: tuple[Json, ...]
+    since_words: tuple[Result, ...]
     last_reply: str
     tools: dict[str, Tool]
 
@@ -56,9 +62,17 @@ class Situation:
         return list((self.workflow or {}).get("proposals") or [])
 
     @property
+    def last_words(self) -> str:
+        return ([*self.earlier_words, *self.words] or [""])[-1]
+
+    @property
     def running_jobs(self) -> list[Json]:
         jobs = (self.workflow or {}).get("jobs") or []
-        return [job for job in jobs if str(job.get("status")) in ("pending", "queued", "running", "started", "paused")]
+        return [
+            job
+            for job in jobs
+            if str(job.get("status")) in ("pending", "queued", "running", "started", "paused")
+        ]
 
     def called(self, tool: str) -> list[Result]:
         return [result for result in self.results if result.tool == tool]
@@ -85,6 +99,7 @@ def read_situation(ask: Ask) -> Situation:
         history=tuple(_results(before)),
         earlier_words=earlier_words,
         earlier_events=earlier_events,
+        since_words=tuple(_results(messages[_last_words_at(messages) :])),
         last_reply=next((message.text for message in reversed(before) if _is_reply(message)), ""),
         tools={tool.name: tool for tool in ask.tools},
     )
@@ -124,6 +139,15 @@ def _turn_start(messages: Sequence[Message]) -> int:
         if _is_reply(messages[index]) and index < len(messages) - 1:
             return index + 1
     return 0
+
+
+def _last_words_at(messages: Sequence[Message]) -> int:
+    places = [
+        place
+        for place, message in enumerate(messages)
+        if message.role == "user" and _event(message.text) is None
+    ]
+    return places[-1] if places else 0
 
 
 def _is_reply(message: Message) -> bool:

@@ -17,8 +17,12 @@ NEW_WEIGHT = 10
 FRESH_WEIGHTS = {1: (100,), 2: (60, 40), 3: (50, 30, 20), 4: (40, 25, 20, 15), 5: (35, 25, 15, 15, 10)}
 MAX_CRITERIA = 8
 
-_ADDS = re.compile(r"\b(add|include|also|plus|another|new criterion|as well|and something about|mind(ful)?)\b", re.I)
-_REMOVES = re.compile(r"\b(remove|drop|delete|without|leave out|get rid of)\b\s*(?:the\s+)?(?P<what>[^.,;]+)", re.I)
+_ADDS = re.compile(
+    r"\b(add|include|also|plus|another|new criterion|as well|and something about|mind(ful)?)\b", re.I
+)
+_REMOVES = re.compile(
+    r"\b(remove|drop|delete|without|leave out|get rid of)\b\s*(?:the\s+)?(?P<what>[^.,;]+)", re.I
+)
 _LEAD = re.compile(
     r"^(please|can you|could you|also|and|then|let'?s|add|include|use|judge(d)?|grade|score|rate|answers?|responses?"
     r"|it|they|we|should|must|need to|want|be|on|by|for|the|a|an|something|criterion|criteria|about|to|with|that|is"
@@ -30,11 +34,23 @@ _NUMBERED = re.compile(
     r"|(?P<name>[A-Za-z][A-Za-z '’/&-]{1,60}?)\s*(?:[:=(-]|\bto\b|\bat\b|\bis\b|\bgets?\b)?\s*(?P<number>\d{1,3}(?:\.\d+)?)\s*%?",
 )
 _KNOWN = (
-    (r"promis|guarantee|can'?t keep|overcommit", "No false promises", "Makes no promise that cannot be kept."),
+    (
+        r"promis|guarantee|can'?t keep|overcommit",
+        "No false promises",
+        "Makes no promise that cannot be kept.",
+    ),
     (r"accura|correct|factual|right\b", "Accuracy", "What is said is correct and answers the question."),
     (r"on[- ]brand|brand|voice", "Brand voice", "Sounds like the brand: its words and its manner."),
-    (r"tone|polite|friendl|empath|kind|warm|courte", "Tone", "Polite, friendly and fitting to the person's mood."),
-    (r"complet|thorough|covers?\b", "Completeness", "Covers everything that was asked, with the steps to take."),
+    (
+        r"tone|polite|friendl|empath|kind|warm|courte",
+        "Tone",
+        "Polite, friendly and fitting to the person's mood.",
+    ),
+    (
+        r"complet|thorough|covers?\b",
+        "Completeness",
+        "Covers everything that was asked, with the steps to take.",
+    ),
     (r"helpful|useful|solv|resol", "Helpfulness", "Helps the person to get further."),
     (r"concis|brief|short", "Conciseness", "No longer than needed."),
     (r"clear|clarity|understand|plain", "Clarity", "Easy to understand at the first reading."),
@@ -137,7 +153,10 @@ def _added(current: Sequence[Criterion], new: Sequence[Criterion]) -> tuple[list
     room = 100 - sum(one.points for one in new)
     shrunk = spread([criterion.points for criterion in current], int(room))
     kept = [replace(one, points=float(share)) for one, share in zip(current, shrunk, strict=True)]
-    return [*kept, *new], f"Added {joined([one.name for one in new])}; the others were scaled down to make room."
+    return [
+        *kept,
+        *new,
+    ], f"Added {joined([one.name for one in new])}; the others were scaled down to make room."
 
 
 def _removed(current: Sequence[Criterion], what: str) -> tuple[list[Criterion], str]:
@@ -172,7 +191,9 @@ def _reweighted(current: Sequence[Criterion], numbered: Sequence[Criterion]) -> 
 
 
 def _match(one: Criterion, current: Sequence[Criterion]) -> str:
-    return next((standing.name for standing in current if overlap(stems(one.name), stems(standing.name)) > 0), "")
+    return next(
+        (standing.name for standing in current if overlap(stems(one.name), stems(standing.name)) > 0), ""
+    )
 
 
 def _only_new(numbered: Sequence[Criterion], current: Sequence[Criterion]) -> bool:
@@ -198,7 +219,9 @@ def _default() -> list[Criterion]:
 def _standing(current: object) -> list[Criterion]:
     rows = current if isinstance(current, list) else []
     return [
-        Criterion(str(row.get("name")), str(row.get("description") or ""), 100 * float(row.get("weight") or 0))
+        Criterion(
+            str(row.get("name")), str(row.get("description") or ""), 100 * float(row.get("weight") or 0)
+        )
         for row in rows
         if isinstance(row, dict)
     ]

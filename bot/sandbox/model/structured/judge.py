@@ -137,7 +137,9 @@ def measure(response: str, conversation: list[Json], item: Mapping[str, Any]) ->
         relevance=relevance,
         novelty=novelty,
         guidance=min(1.0, len({match.group().lower() for match in _GUIDANCE.finditer(honest)}) / 7),
-        courtesy=(0.1, 0.4, 0.7, 0.95)[min(3, len({match.group().lower() for match in _COURTESY.finditer(honest)}))],
+        courtesy=(0.1, 0.4, 0.7, 0.95)[
+            min(3, len({match.group().lower() for match in _COURTESY.finditer(honest)}))
+        ],
         length=_band(len(words), low=18, high=140),
         restraint=0.0 if _PROMISE.search(honest) else 1.0,
         clarity=_band(len(words) // max(1, len(sentences(honest))), low=6, high=24),
@@ -156,7 +158,9 @@ def _kind_of(criterion: Mapping[str, Any]) -> tuple[str, Blend]:
     return "overall", lambda f: 0.4 * f.relevance + 0.25 * f.guidance + 0.2 * f.courtesy + 0.15 * f.length
 
 
-def _ceiling(honest: str, asked: str, *, relevance: float, novelty: float, ordered: bool) -> tuple[float, str]:
+def _ceiling(
+    honest: str, asked: str, *, relevance: float, novelty: float, ordered: bool
+) -> tuple[float, str]:
     """The most an answer of this make may get, first match."""
     words = tokens(honest)
     if not words:

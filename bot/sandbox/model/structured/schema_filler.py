@@ -26,10 +26,13 @@ class _Filler:
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
-            return chosen(schema["enum"], self._seed, name)
+            said = [option for option in schema["enum"] if set(content_words(str(option))) & set(self._words)]
+            return chosen(said or schema["enum"], self._seed, name, *self._words)
         kind = _type_of(schema)
         if depth > MAX_DEPTH:
-            return {"array": [], "object": {}, "string": "", "number": 0, "integer": 0, "boolean": False}.get(kind)
+            return {"array": [], "object": {}, "string": "", "number": 0, "integer": 0, "boolean": False}.get(
+                kind
+            )
         if kind == "object":
             properties = schema.get("properties") or {}
             return {key: self.value(inner, f"{name}.{key}", depth + 1) for key, inner in properties.items()}
@@ -45,7 +48,7 @@ class _Filler:
             middle = low + (max(low, high) - low) / 2
             return int(middle) if kind == "integer" else middle
         if kind == "boolean":
-            return bool(chosen((True, False), self._seed, name))
+            return bool(chosen((True, False), self._seed, name, *self._words))
         if kind == "null":
             return None
         start = chosen(range(len(self._words)), self._seed, name)

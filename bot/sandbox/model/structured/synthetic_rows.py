@@ -29,13 +29,40 @@ _SYNONYMS = (
     ("can you", "could you"), ("still", "even now"), ("doesn't", "does not"), ("hasn't", "has not"),
 )  # fmt: skip
 _OPENINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    (r"frustrat|angry|impatient|upset|annoy", ("Honestly, I am losing patience:", "This is the third time I ask.", "Enough waiting now.")),
-    (r"polite|formal|courte", ("Good afternoon, I hope you can help.", "Dear team,", "I would be grateful for some help.")),
-    (r"new|novice|first|beginner|confus", ("I am new to this, so sorry if it is obvious.", "First time doing this.", "I am a bit lost here.")),
-    (r"expert|technical|power|develop|engineer", ("I have already gone through the documentation.", "Short and precise please.", "I checked the obvious things.")),
-    (r"busy|hurry|manager|parent|short", ("Quick one between two meetings.", "In a rush, so briefly:", "Only have a minute.")),
+    (
+        r"frustrat|angry|impatient|upset|annoy",
+        ("Honestly, I am losing patience:", "This is the third time I ask.", "Enough waiting now."),
+    ),
+    (
+        r"polite|formal|courte",
+        ("Good afternoon, I hope you can help.", "Dear team,", "I would be grateful for some help."),
+    ),
+    (
+        r"new|novice|first|beginner|confus",
+        ("I am new to this, so sorry if it is obvious.", "First time doing this.", "I am a bit lost here."),
+    ),
+    (
+        r"expert|technical|power|develop|engineer",
+        (
+            "I have already gone through the documentation.",
+            "Short and precise please.",
+            "I checked the obvious things.",
+        ),
+    ),
+    (
+        r"busy|hurry|manager|parent|short",
+        ("Quick one between two meetings.", "In a rush, so briefly:", "Only have a minute."),
+    ),
 )
-_ANY_OPENINGS = ("Hello there.", "One thing I could not work out:", "Following up on this.", "Hi team,", "", "", "Question from {day}:")
+_ANY_OPENINGS = (
+    "Hello there.",
+    "One thing I could not work out:",
+    "Following up on this.",
+    "Hi team,",
+    "",
+    "",
+    "Question from {day}:",
+)
 _CLOSINGS = (
     "What should I do next?", "I need this settled before {day}.", "My reference is {ref}.", "It began in {month}.",
     "Could someone look at it by {day}?", "I noticed it {number} days ago.", "Is there another way?", "", "",
@@ -74,9 +101,15 @@ class _RowWriter:
     """Remembers what it wrote, so that rows of one batch differ where they should."""
 
     def __init__(self, data: Json) -> None:
-        topic = data.get("topic") if isinstance(data.get("topic"), dict) else {}
+        topic: Json = data.get("topic") or {}
         self._data = data
-        self._key = (str(data.get("strategy")), data.get("round"), str(topic), str(data.get("examples")), str(data.get("aspects")))
+        self._key = (
+            str(data.get("strategy")),
+            data.get("round"),
+            str(topic),
+            str(data.get("examples")),
+            str(data.get("aspects")),
+        )
         self._examples = _examples(data)
         self._personas = [str(persona) for persona in data.get("personas") or []] or ["someone"]
         self._keywords = _keywords(data, topic, self._examples)
@@ -199,7 +232,9 @@ def _examples(data: Json) -> list[Example]:
 
 def _last_user(messages: Any) -> str:
     turns = messages if isinstance(messages, list) else []
-    return next((str(turn.get("content") or "") for turn in reversed(turns) if turn.get("role") == "user"), "")
+    return next(
+        (str(turn.get("content") or "") for turn in reversed(turns) if turn.get("role") == "user"), ""
+    )
 
 
 def _keywords(data: Json, topic: Json, examples: Sequence[Example]) -> list[str]:

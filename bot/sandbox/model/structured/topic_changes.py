@@ -31,7 +31,8 @@ _RENAME = re.compile(
     re.I,
 )
 _REMOVE = re.compile(
-    rf"\b(?:remove|delete|drop|get rid of|leave out|take out)\s+(?:the\s+)?{_THING.format('topic')}{_NOUN}$", re.I
+    rf"\b(?:remove|delete|drop|get rid of|leave out|take out)\s+(?:the\s+)?{_THING.format('topic')}{_NOUN}$",
+    re.I,
 )
 _MOVE = re.compile(
     rf"\b(?:move|put|place|nest)\s+(?:the\s+)?{_THING.format('topic')}{_NOUN}\s+(?:under|below|beneath|inside|within"
@@ -49,7 +50,9 @@ _NEXT_ORDER = re.compile(
 
 def answer_changes(ask: Ask, data: Json) -> Json:
     """`{operations, summary}`; what names an unknown topic is left out and the summary says so."""
-    names = {str(topic.get("id")): _spoken(topic) for topic in data.get("topics") or [] if isinstance(topic, dict)}
+    names = {
+        str(topic.get("id")): _spoken(topic) for topic in data.get("topics") or [] if isinstance(topic, dict)
+    }
     operations: list[Json] = []
     said: list[str] = []
     for clause in clauses(str(data.get("instruction") or "")):
@@ -69,7 +72,13 @@ Read = Callable[[re.Match[str], Names], Iterator[tuple[Json, str]]]
 
 
 def _read(clause: str, names: Names) -> Iterator[tuple[Json, str]]:
-    for pattern, read in ((_MERGE, _merge), (_RENAME, _rename), (_MOVE, _move), (_REMOVE, _remove), (_ADD, _add)):
+    for pattern, read in (
+        (_MERGE, _merge),
+        (_RENAME, _rename),
+        (_MOVE, _move),
+        (_REMOVE, _remove),
+        (_ADD, _add),
+    ):
         match = pattern.search(clause)
         if match:
             yield from read(match, names)
@@ -92,7 +101,10 @@ def _merge(match: re.Match[str], names: Names) -> Iterator[tuple[Json, str]]:
         yield {}, f"I could not find both {match.group('first')} and {match.group('second')}."
         return
     name = title_case(match.group("name") or "") or f"{names[first]} & {names[second]}"
-    yield _operation("merge", topic=first, into=second, name=name), f"Merged {names[first]} and {names[second]}."
+    yield (
+        _operation("merge", topic=first, into=second, name=name),
+        f"Merged {names[first]} and {names[second]}.",
+    )
 
 
 def _rename(match: re.Match[str], names: Names) -> Iterator[tuple[Json, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bot.sandbox.model.asks import Ask, Json
 from bot.sandbox.model.words import overlap, stems
@@ -22,7 +22,7 @@ def answer_labels(ask: Ask, data: Json) -> Json:
     return {"labels": labels}
 
 
-def label(text: str, topics: list[tuple[str, Mapping[str, float]]]) -> tuple[str, float]:
+def label(text: str, topics: Sequence[tuple[str, Mapping[str, float]]]) -> tuple[str, float]:
     """Topic id and confidence; the confidence grows with the evidence and with the lead over the second."""
     said = set(stems(text))
     scored = sorted(
@@ -45,7 +45,10 @@ def _weights(topic: Mapping[str, object]) -> dict[str, float]:
     for text, weight in (
         (str(topic.get("description") or ""), DESCRIPTION_WEIGHT),
         (keyword_text, KEYWORD_WEIGHT),
-        (f"{topic.get('name') or ''} {str(topic.get('id') or '').replace('_', ' ').replace('/', ' ')}", NAME_WEIGHT),
+        (
+            f"{topic.get('name') or ''} {str(topic.get('id') or '').replace('_', ' ').replace('/', ' ')}",
+            NAME_WEIGHT,
+        ),
     ):
         for stem in stems(text):
             weights[stem] = max(weights.get(stem, 0.0), weight)

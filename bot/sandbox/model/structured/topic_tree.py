@@ -10,6 +10,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from bot.sandbox.model.asks import Ask, Json
 from bot.sandbox.model.words import content_words, joined, stem, stems, title_case
@@ -17,13 +18,31 @@ from bot.sandbox.model.words import content_words, joined, stem, stems, title_ca
 GENERAL = "General"
 
 _THEMES: tuple[tuple[str, str], ...] = (
-    ("Billing & Payments", "bill billing invoice charge charged payment pay card subscription price fee vat receipt plan"),
+    (
+        "Billing & Payments",
+        "bill billing invoice charge charged payment pay card subscription price fee vat receipt plan",
+    ),
     ("Returns & Refunds", "return returns refund refunds money exchange warranty replacement"),
-    ("Orders & Delivery", "order orders delivery deliver shipping ship package parcel track tracking courier arrive address"),
-    ("Account & Access", "account password login log sign email profile access username verification locked two-factor"),
-    ("Technical Issues", "app error crash bug broken install update screen loading slow connection sync device settings"),
-    ("Products", "product size colour color model stock material feature compatible laptop recommend catalogue"),
-    ("Calculations", "calculate calculation interest compound rate percent percentage total amount formula average"),
+    (
+        "Orders & Delivery",
+        "order orders delivery deliver shipping ship package parcel track tracking courier arrive address",
+    ),
+    (
+        "Account & Access",
+        "account password login log sign email profile access username verification locked two-factor",
+    ),
+    (
+        "Technical Issues",
+        "app error crash bug broken install update screen loading slow connection sync device settings",
+    ),
+    (
+        "Products",
+        "product size colour color model stock material feature compatible laptop recommend catalogue",
+    ),
+    (
+        "Calculations",
+        "calculate calculation interest compound rate percent percentage total amount formula average",
+    ),
     ("Investing", "invest investment stock stocks portfolio bond fund dividend etf shares market"),
     ("Loans & Mortgages", "loan mortgage credit debt borrow repayment lender"),
     ("Tax & Budget", "tax taxes deduction budget saving savings income expense retirement pension"),
@@ -33,14 +52,23 @@ _THEMES: tuple[tuple[str, str], ...] = (
     ("Symptoms & Care", "pain symptom symptoms fever medication dose allergy prescription treatment"),
 )
 _INTENTS: tuple[tuple[str, str], ...] = (
-    ("Troubleshooting", r"\b(not work|error|crash|broken|fail|can'?t|cannot|won'?t|doesn'?t|didn'?t|stuck|wrong|missing)"),
+    (
+        "Troubleshooting",
+        r"\b(not work|error|crash|broken|fail|can'?t|cannot|won'?t|doesn'?t|didn'?t|stuck|wrong|missing)",
+    ),
     ("Complaint", r"\b(complain|rude|unacceptable|terrible|awful|disappointed|angry|worst)"),
     ("Relationship", r"\b(thank|feedback|love|great job|review|recommend you|loyal)"),
-    ("Transactional", r"\b(i want to|i need to|i'd like to|please|cancel|change|update|buy|book|order|refund|upgrade)\b"),
+    (
+        "Transactional",
+        r"\b(i want to|i need to|i'd like to|please|cancel|change|update|buy|book|order|refund|upgrade)\b",
+    ),
     ("Informational", r"\b(how|what|when|where|which|why|is there|do you|does|explain|tell me|\?)"),
 )
 _MOODS: tuple[tuple[str, str], ...] = (
-    ("Frustrated", r"\b(again|still|twice|third|never|rude|angry|complain|unacceptable|terrible|ridiculous)|!"),
+    (
+        "Frustrated",
+        r"\b(again|still|twice|third|never|rude|angry|complain|unacceptable|terrible|ridiculous)|!",
+    ),
     ("Urgent", r"\b(urgent|asap|immediately|today|now|deadline|before)\b"),
     ("Friendly", r"\b(thanks|thank you|please|love|great|hello|hi)\b"),
     ("Neutral", r"."),
@@ -72,13 +100,17 @@ def _grouped(clusters: Sequence[Cluster], lens: str) -> OrderedDict[str, list[Cl
         found.setdefault(_group_of(cluster, lens), []).append(cluster)
     if len(clusters) > 3 and GENERAL not in found and not _pattern_lens(lens):
         found = _with_general(found)
-    ordered = sorted(found.items(), key=lambda item: (item[0] == GENERAL, -sum(one.size for one in item[1]), item[0]))
+    ordered = sorted(
+        found.items(), key=lambda item: (item[0] == GENERAL, -sum(one.size for one in item[1]), item[0])
+    )
     return OrderedDict(ordered)
 
 
 def _with_general(found: dict[str, list[Cluster]]) -> dict[str, list[Cluster]]:
     """The cluster that fits its theme least becomes General: every tree needs a place for the rest."""
-    weakest = min((one for group in found.values() for one in group), key=lambda one: (_best_theme(one)[1], one.size))
+    weakest = min(
+        (one for group in found.values() for one in group), key=lambda one: (_best_theme(one)[1], one.size)
+    )
     rest = {name: [one for one in group if one is not weakest] for name, group in found.items()}
     return {name: group for name, group in rest.items() if group} | {GENERAL: [weakest]}
 
@@ -86,7 +118,9 @@ def _with_general(found: dict[str, list[Cluster]]) -> dict[str, list[Cluster]]:
 def _group_of(cluster: Cluster, lens: str) -> str:
     table = _pattern_lens(lens)
     if table:
-        scores = [sum(bool(re.search(pattern, text, re.I)) for text in cluster.examples) for _, pattern in table]
+        scores = [
+            sum(bool(re.search(pattern, text, re.I)) for text in cluster.examples) for _, pattern in table
+        ]
         best = max(range(len(table)), key=lambda index: (scores[index], -index))
         return table[best][0] if scores[best] else GENERAL
     name, score = _best_theme(cluster)
@@ -107,7 +141,9 @@ def _best_theme(cluster: Cluster) -> tuple[str, float]:
     for text in cluster.examples:
         for part in set(stems(text)):
             weights[part] = weights.get(part, 0.0) + 0.1
-    scored = [(sum(weights.get(stem(word), 0.0) for word in set(words.split())), name) for name, words in _THEMES]
+    scored = [
+        (sum(weights.get(stem(word), 0.0) for word in set(words.split())), name) for name, words in _THEMES
+    ]
     score, name = max(scored)
     return name, score
 
@@ -137,7 +173,7 @@ def _phrase_in(terms: Sequence[str], examples: Sequence[str]) -> str:
     """Two of the terms that stand side by side in an example, in that order."""
     for text in examples:
         words = content_words(text)
-        for left, right in zip(words, words[1:], strict=False):
+        for left, right in pairwise(words):
             if left != right and left in terms and right in terms:
                 return f"{left} {right}"
     return ""

@@ -210,7 +210,7 @@ def test_a_command_is_answered_for_one_person_only(place: Place) -> None:
     place.app.answer = lambda _: (200, {"text": "2 workflows", "response_type": "ephemeral"}, {})
     assert place.person().command("/finetune status all")["ok"]
     [payload] = place.app.wait(lambda p: p.get("command") == "/finetune")
-    assert (payload["text"], payload["channel_name"]) == ("status all", "models")
+    assert (payload["text"], payload["channel_name"]) == ("status all", "support-model")
     assert [one["text"] for one in place.person().messages()] == ["2 workflows"]
     assert place.person("U0GRACE").messages() == []
     published = sample("SlashCommandPayload") | {"is_enterprise_install": "false"}
@@ -278,7 +278,7 @@ def test_people_see_only_where_they_are(place: Place) -> None:
     with pytest.raises(Refused, match="channel_not_found"):
         place.person("U0LINUS", "G0LEADS").post("let me in")
     names = [one["name"] for one in place.person("U0LINUS").see("channels")["channels"]]
-    assert names == ["models", "Finetune"]
+    assert names == ["support-model", "Finetune"]
 
 
 def test_slacks_own_client_is_content(place: Place) -> None:

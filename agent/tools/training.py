@@ -1,0 +1,325 @@
+"""Tools for training and after: configure, estimate, start, follow, stop, deploy, try."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, replace
+from typing import Any, Literal, cast
+
+from agent.tooling import ToolContext, ToolResult, failed, ok, tool
+from agent.tools.acting import consent_refusal, head, prices, propose, start
+from storage.records import Json, Workflow
+from tasks import workflow as flow
+from tasks.rules import costs
+from tasks.rules import training as rules
+from tasks.step import Draft, Need
+from tasks.trainers.port import TrainerError
+
+Method = Literal["rft", "sft", "dpo"]
+METHODS: dict[str, rules.Method] = {"rft": "reinforcement", "sft": "supervised", "dpo": "preference"}
+ACTIVE = ("pending", "queued", "running", "paused")
+TRAINING_NEEDS: tuple[Need, ...] = ("valid_rows", "grader", "uploaded_dataset", "dry_run", "verdict")
+
+
+@tool(title="Configuring the training", needs=("valid_rows",))
+async def configure_training(
+    ctx: ToolContext,
+    *,
+    model_base: str = "",
+    approach: Literal["full", "lora", "qlora", "prompt_tuning", "api"] = "api",
+    method: Method = "rft",
+    template: Literal["default", "efficient", "quality"] = "default",
+    hyperparameters: dict[str, Any] | None = None,
+) -> ToolResult:
+    """Set how the model is trained. Free; nothing starts. Answers with the settings and a rough estimate.
+
+    Parameters:
+        model_base: The model to train; empty keeps the house's base model.
+        approach: api trains at the provider; the others on own hardware.
+        method: rft learns from the grader, sft from reference answers, dpo from preferences.
+        template: A set of defaults.
+        hyperparameters: Settings that differ from the template, such as {"epochs": 3, "learning_rate": 1e-5}.
+    """
+    base = rules.default_configuration(METHODS[method], approach, template)
+    given = hyperparameters or {}
+    known = set(asdict(base)) - {"method", "approach"}
+    wrong = sorted(set(given) - known)
+    if wrong:
+        return failed(f"There is no setting {', '.join(wrong)}; there are {', '.join(sorted(known))}. Call it again.")
+    try:
+        wanted = replace(base, **{name: type(getattr(base, name))(value) for name, value in given.items()})
+    except (TypeError, ValueError):
+        return failed("A setting is not of the right type. Call it again with numbers where numbers belong.")
+    problems = rules.check_configuration(wanted)
+    if problems:
+        return failed(" ".join(problem.message for problem in problems) + " Call it again with this changed.")
+    stored: Json = {**asdict(wanted), "lora_targets": list(wanted.lora_targets)}
+    stored["base_model"] = model_base.strip() or ctx.deps.settings.base_model
+    at = ctx.desk.clock()
+
+    def changed(current: Workflow) -> Workflow:
+        if current.configuration == stored:
+            return current
+        configured = replace(current, configuration=stored)
+        return flow.record(configured, by=ctx.actor.id, at=at, what="training configured", evidence=ctx.evidence)
+
+    now = await ctx.desk.update(ctx.tenant, ctx.flow.id, changed)
+    return ok(configuration=stored, estimate=await _cost(ctx, now, stored))
+
+
+@tool(title="Estimating resources", needs=("valid_rows",))
+async def estimate_resources(ctx: ToolContext) -> ToolResult:
+    """Roughly what a training would need: cost with its band, and GPU memory where the model's size can be read from its name."""
+    configuration = _configuration(ctx, ctx.flow)
+    return ok(estimate=await _cost(ctx, ctx.flow, configuration), gpu=_memory(configuration), approach=configuration["approach"])
+
+
+@tool(title="Training", needs=TRAINING_NEEDS)
+async def start_training(
+    ctx: ToolContext,
+    *,
+    train_split: float = 0.9,
+    epochs: int | None = None,
+    reasoning_effort: Literal["low", "medium", "high"] = "medium",
+    trainer: str = "",
+    resume_from: str = "",
+) -> ToolResult:
+    """Propose to train. The card shows rows, settings and cost; somebody who may approves it, then it starts.
+
+    Parameters:
+        train_split: Share of the rows to train on; the rest validates.
+        epochs: Passes over the rows; leave it out for the configured number.
+        reasoning_effort: For reinforcement on reasoning models.
+        trainer: A training backend by name; empty takes the configured one.
+        resume_from: A checkpoint to go on from.
+    """
+    training = ctx.flow.training
+    if training and training.status in ACTIVE:
+        return ok(status="already_running", job_id=training.job_id, note="A training is under way; nothing was proposed.")
+    backend = trainer or ("openai" if ctx.deps.settings.trainer == "auto" else ctx.deps.settings.trainer)
+    if backend not in ctx.deps.trainers:
+        return failed(f"There is no training backend {backend[:40]!r}; there are {', '.join(ctx.deps.trainers)}.")
+    configuration = _configuration(ctx, ctx.flow)
+    chosen = {"train_split": train_split, "epochs": epochs or configuration["epochs"], "reasoning_effort": reasoning_effort}
+    wanted = {**configuration, **chosen}
+    problems = rules.check_configuration(_as_rules(wanted))
+    if problems:
+        return failed(" ".join(problem.message for problem in problems) + " Call it again with this changed.")
+    refusal = await consent_refusal(ctx)
+    if refusal:
+        return refusal
+    params = {**chosen, "trainer": backend, "resume_from": resume_from, "method": wanted["method"]}
+    params["base_model"] = wanted["base_model"]
+    return await _propose_training(ctx, wanted, params)
+
+
+async def _propose_training(ctx: ToolContext, wanted: Json, params: Json) -> ToolResult:
+    cost = await _cost(ctx, ctx.flow, wanted)
+    valid = ctx.flow.valid_rows
+    train = valid - max(1, int(valid * (1 - wanted["train_split"]) + 1e-9))
+    warnings = _training_warnings(ctx.flow, wanted)
+    payload: Json = {
+        "params": params,
+        "base_model": wanted["base_model"],
+        "method": wanted["method"],
+        "rows": {"train": train, "validation": valid - train},
+        "hyperparameters": _shown_settings(wanted),
+        "cost": cost,
+        "warnings": warnings,
+    }
+    draft = Draft("training", f"Train {wanted['base_model']}", payload, ceiling_usd=cost["ceiling"] or 0.0)
+    return await propose(ctx, draft, rows=payload["rows"], cost=cost, warnings=warnings)
+
+
+def _training_warnings(workflow: Workflow, wanted: Json) -> list[str]:
+    warnings = []
+    last = workflow.training
+    if last is not None:
+        same_inputs = (last.dataset_version, last.grader_version) == (workflow.dataset_version, workflow.grader_version)
+        known = {name: last.configuration[name] for name in wanted if name in last.configuration}
+        if same_inputs and all(wanted[name] == value for name, value in known.items()):
+            warnings.append("Nothing has changed since the last training: the result will be much the same.")
+    run = flow.current_dry_run(workflow)
+    if run and run.verdict != "GO":
+        by = f", overridden by <@{run.overridden_by}>" if run.overridden_by else ""
+        warnings.append(f"The dry run said {run.verdict} (mean {run.mean:.2f}){by}.")
+    skipped = [flow.STEP_TITLES[step] for step in flow.SKIPPABLE if workflow.steps[step].status == "skipped"]
+    if skipped:
+        warnings.append(f"Skipped: {', '.join(skipped)}; quality may suffer.")
+    return warnings
+
+
+def _shown_settings(wanted: Json) -> Json:
+    if wanted["approach"] == "api":
+        names = ["epochs", "train_split"] + (["reasoning_effort"] if wanted["method"] == "reinforcement" else [])
+    else:
+        names = ["epochs", "learning_rate", "batch_size", "accumulation", "lora_r", "lora_alpha", "train_split"]
+    return {name: wanted[name] for name in names}
+
+
+def _configuration(ctx: ToolContext, workflow: Workflow) -> Json:
+    """The workflow's configuration, or the defaults of a training at a provider."""
+    if workflow.configuration:
+        return dict(workflow.configuration)
+    base = rules.default_configuration("reinforcement", "api")
+    return {**asdict(base), "lora_targets": list(base.lora_targets), "base_model": ctx.deps.settings.base_model}
+
+
+def _as_rules(configuration: Json) -> rules.Configuration:
+    known = {name: value for name, value in configuration.items() if name in rules.Configuration.__dataclass_fields__}
+    return rules.Configuration(**{**known, "lora_targets": tuple(known.get("lora_targets", ()))})
+
+
+async def _cost(ctx: ToolContext, workflow: Workflow, configuration: Json) -> Json:
+    totals = (await head(ctx)).totals
+    average = (totals.input_tokens + totals.output_tokens) / max(1, totals.valid)
+    reinforcement = configuration["method"] == "reinforcement"
+    estimate = costs.estimate_training(
+        prices(ctx),
+        configuration["base_model"],
+        rows=max(1, int(workflow.valid_rows * configuration["train_split"])),
+        epochs=configuration["epochs"],
+        average_tokens=average,
+        reinforcement=reinforcement,
+    )
+    as_of = ctx.deps.settings.price(configuration["base_model"]).as_of
+    return {
+        "low": estimate.low,
+        "expected": estimate.usd,
+        "high": estimate.high,
+        "ceiling": estimate.high,
+        "formula": estimate.formula,
+        "as_of": as_of,
+        "assumptions": list(estimate.assumptions),
+    }
+
+
+def _memory(configuration: Json) -> Json | None:
+    """GPU memory for own hardware, from a size in the model's name ("7b"); None for a provider or an unknown size."""
+    size = re.search(r"(\d+(?:\.\d+)?)\s*b\b", configuration["base_model"].casefold().replace("-", " "))
+    if configuration["approach"] == "api" or size is None:
+        return None
+    estimate = costs.estimate_memory(
+        _shape(float(size[1]) * 1e9),
+        approach=cast(costs.Approach, configuration["approach"]),
+        batch_size=configuration["batch_size"],
+        lora_r=configuration["lora_r"],
+    )
+    low, high = (round(value / costs.GIB, 1) for value in (estimate.low, estimate.high))
+    return {"memory_gib": [low, high], "recommended": estimate.recommended, "assumptions": list(estimate.assumptions)}
+
+
+def _shape(parameters: float) -> costs.ModelShape:
+    """A usual transformer of that size: about 12 · layers · hidden² parameters with hidden ≈ 128 · layers."""
+    layers = max(8, round((parameters / (12 * 128**2)) ** (1 / 3)))
+    hidden = 128 * layers
+    return costs.ModelShape(parameters, hidden, 4 * hidden, layers, hidden // 4, 128_000)
+
+
+@tool(title="Training status", needs=())
+async def check_training_status(ctx: ToolContext) -> ToolResult:
+    """How the training stands: status, progress, latest figures. For "how far is it?"; reads what was last reported."""
+    training = ctx.workflow.training if ctx.workflow else None
+    if training is None:
+        return failed("Nothing has been trained in this thread yet.", next="start_training")
+    facts: Json = {
+        "job_id": training.job_id,
+        "status": training.status,
+        "base_model": training.base_model,
+        "model": training.model,
+        "progress": training.progress,
+        "error": training.error,
+        "pattern": training.pattern,
+        "unreachable_since": training.unreachable_since,
+    }
+    return ok(**facts)
+
+
+@tool(title="Cancelling", needs=())
+async def cancel_job(ctx: ToolContext, *, job_id: str = "") -> ToolResult:
+    """Stop a running job, or the training. What is already done is kept and counted.
+
+    Parameters:
+        job_id: Which one; empty stops everything that runs in this thread.
+    """
+    if ctx.workflow is None:
+        return failed("Nothing runs in this thread.")
+    stopped = []
+    for task in await ctx.desk.open_tasks(ctx.tenant, ctx.workflow.id):
+        if job_id in ("", task.id) and await ctx.desk.request_cancel(ctx.tenant, task.id, by=ctx.actor.id):
+            stopped.append({"job_id": task.id, "operation": task.operation})
+    training = ctx.workflow.training
+    if training and training.status in ACTIVE and job_id in ("", training.job_id):
+        try:
+            await ctx.deps.trainers[training.trainer].cancel(training.job_id)
+        except TrainerError as error:
+            return failed(f"The training backend would not stop it: {error}", stopping=stopped)
+        stopped.append({"job_id": training.job_id, "operation": "training"})
+    if not stopped:
+        return failed("No such job is running in this thread.")
+    return ok(stopping=stopped, note="Asked to stop; the card says when it has. What was made so far is kept.")
+
+
+@tool(title="Deploying", needs=("trained_model",))
+async def deploy_model(
+    ctx: ToolContext, *, deployment_mode: Literal["new_endpoint"] = "new_endpoint", alias: str = ""
+) -> ToolResult:
+    """Propose to put the trained model on an address of its own. A person confirms it on the card.
+
+    Parameters:
+        deployment_mode: new_endpoint leaves everything that answers today as it is.
+        alias: A name for it; empty takes one from the workflow.
+    """
+    training = ctx.flow.training
+    assert training is not None  # noqa: S101  the need "trained_model" was checked
+    if training.pattern in rules.REFUSED and not training.overridden_by:
+        words = training.pattern.replace("_", " ")
+        return failed(f"The analysis of this training says: {words}. Deploying needs a recorded override.", next="override_deploy")
+    warnings = []
+    if training.overridden_by:
+        warnings.append(f"Judged {training.pattern.replace('_', ' ')}; overridden by <@{training.overridden_by}>.")
+    if training.grader_version != ctx.flow.grader_version or training.dataset_version != ctx.flow.dataset_version:
+        warnings.append("Dataset or grader have changed since this model was trained.")
+    params = {"deployment_mode": deployment_mode, "alias": alias}
+    payload = {"params": params, "mode": deployment_mode, "model": training.model, "warnings": warnings}
+    return await propose(ctx, Draft("deployment", f"Deploy {training.model}", payload), warnings=warnings)
+
+
+@tool(title="Overriding the analysis", needs=("trained_model",))
+async def override_deploy(ctx: ToolContext, *, reason: str) -> ToolResult:
+    """Propose to deploy although the analysis of the training speaks against it; who and why is recorded.
+
+    Parameters:
+        reason: Why, in the person's words.
+    """
+    training = ctx.flow.training
+    assert training is not None  # noqa: S101  the need "trained_model" was checked
+    if training.pattern not in rules.REFUSED:
+        return ok(status="not_needed", note="Nothing speaks against deploying.")
+    findings = [{"message": f"The training was judged: {training.pattern.replace('_', ' ')}."}]
+    payload = {"what": "deploy", "reason": reason.strip()[:500], "findings": findings}
+    return await propose(ctx, Draft("override", "Deploy in spite of the analysis", payload))
+
+
+@tool(title="Trying the model", needs=("trained_model",))
+async def try_model(ctx: ToolContext, *, prompt: str) -> ToolResult:
+    """Ask the trained model and the base model the same question, side by side. Runs on a worker; a card shows both.
+
+    Parameters:
+        prompt: What to ask, in the person's words.
+    """
+    if not prompt.strip():
+        return failed("The prompt is empty. Ask the person what to try.")
+    return await start(ctx, "try_model", {"prompt": prompt[:4000]})
+
+
+TRAINING_TOOLS = (
+    configure_training,
+    estimate_resources,
+    start_training,
+    check_training_status,
+    cancel_job,
+    deploy_model,
+    override_deploy,
+    try_model,
+)

@@ -1,0 +1,406 @@
+"""Arguments of tool calls, taken from a person's words and from what was seen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from bot.sandbox.model.agent.intents import goal_in
+from bot.sandbox.model.agent.outline import parse_outline
+from bot.sandbox.model.agent.situation import Situation, find
+from bot.sandbox.model.asks import Json
+from bot.sandbox.model.structured.criteria import weighted_names
+from bot.sandbox.model.words import overlap, stems
+
+Arguments = Callable[[str, Situation], Json]
+
+_NUMBERS = {
+    "a": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "dozen": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "hundred": 100,
+}  # fmt: skip
+_NUMBER = re.compile(r"(?<![\w.#%-])(\d{1,6})(?![\w%-])|\b(" + "|".join(list(_NUMBERS)[1:]) + r")\b", re.I)
+_STEP_WORDS = (
+    ("dry_run", r"dry[- ]?run|evaluation"),
+    ("grader_config", r"grader|criteria|judg"),
+    ("coverage_generation", r"coverage|generat|synthetic|balance"),
+    ("categorize", r"categori[sz]|label"),
+    ("topics_config", r"topics?|tree|hierarchy"),
+    ("training", r"train"),
+    ("deployment", r"deploy"),
+)
+_TEMPLATES = r"(?P<name>customer support|support|e-?commerce|shop|coding(?: assistant)?|code|finance|financial|health\w*(?: intake)?|tool[- ]using(?: agent)?|agent)"
+_PRESETS = ("quality", "correctness", "tool_usage", "format_compliance", "conciseness")
+
+
+def arguments_for(tool: str, words: str, situation: Situation) -> Json:
+    """Arguments under their names in the tools' contract; `fitting.fit` maps them to the schema that is offered."""
+    make = _MAKERS.get(tool)
+    return make(words, situation) if make else {}
+
+
+def number_in(words: str) -> int | None:
+    """The first count that is said, in digits or in words; percentages and names such as "E2" are none."""
+    match = _NUMBER.search(words)
+    if not match:
+        return None
+    return int(match.group(1)) if match.group(1) else _NUMBERS[match.group(2).lower()]
+
+
+def topics_named(words: str, situation: Situation) -> list[str]:
+    """Ids of known topics that the words name; the plain noun phrase where no topic is known by it."""
+    known = known_topics(situation)
+    said = set(stems(words))
+    hits = [
+        (overlap(stems(name), said), -place, identifier)
+        for place, (identifier, name) in enumerate(known.items())
+    ]
+    strong = [identifier for share, _, identifier in sorted(hits, reverse=True) if share >= 0.5]
+    if strong:
+        return strong[:4]
+    phrase = re.search(
+        r"\b(?:for|about|on|under|in)\s+(?:the\s+)?(?P<after>[A-Za-z][\w &/'-]{2,40}?)(?:\s+(?:topics?|categor\w+))?\s*[.!?,]?$"
+        r"|(?:more|another|new|\d+|some|few)\s+(?P<before>[A-Za-z][\w &/'-]{2,30}?)\s+(?:examples?|rows?|records?|samples?|questions?|cases)",
+        words,
+        re.I,
+    )
+    noun = (phrase.group("after") or phrase.group("before") or "").strip() if phrase else ""
+    vague = {
+        "really",
+        "complex",
+        "synthetic",
+        "more",
+        "new",
+        "additional",
+        "them",
+        "these",
+        "those",
+        "each",
+        "topic",
+        "training",
+    }
+    return [noun] if noun and not set(noun.lower().split()) & vague else []
+
+
+def known_topics(situation: Situation) -> dict[str, str]:
+    """Topic id → name, of every topic that was seen in results and events."""
+    found: dict[str, str] = {}
+    for seen in situation.knowledge():
+        _collect_topics(seen, found, 0)
+    return found
+
+
+def criteria_in(words: str) -> list[Json]:
+    """Weighted criteria as the judge's configuration takes them; [] when the words carry no weights."""
+    named = weighted_names(words)
+    total = sum(one.points for one in named)
+    if len(named) < 2 or total <= 0:
+        return []
+    return [
+        {"name": one.name, "description": one.description, "weight": round(one.points / total, 4)}
+        for one in named
+    ]
+
+
+def _start(words: str, situation: Situation) -> Json:
+    named = re.search(
+        r"\b(?:called|named|name it|dataset)\s+[\"“'](?P<name>[^\"”']{2,80})[\"”']", words, re.I
+    )
+    goal = goal_in([*situation.earlier_words, *situation.words]) if not words else (goal_in([words]) or words)
+    return {"training_goals": goal.strip(), "dataset_name": named.group("name") if named else None}
+
+
+def _generate_topics(words: str, situation: Situation) -> Json:
+    template = re.search(
+        rf"{_TEMPLATES}[\w -]*template|template\b.*?{_TEMPLATES.replace('name', 'other')}", words, re.I
+    )
+    if template:
+        return {
+            "method": "template",
+            "template_name": (template.group("name") or template.group("other")).lower(),
+        }
+    if re.search(r"\btemplate\b", words, re.I):
+        return {"method": "template"}
+    lens = re.search(
+        r"\bby\s+(?:the\s+)?(?P<lens>[\w -]{3,60}?)(?:\s+(?:instead|please|rather|now))*\s*[.!?]*$",
+        words,
+        re.I,
+    )
+    depth = re.search(r"(\d)\s+levels?", words)
+    return {
+        "method": "auto",
+        "lens": lens.group("lens").strip() if lens else None,
+        "max_depth": int(depth.group(1)) if depth else None,
+    }
+
+
+def _hierarchy(words: str, situation: Situation) -> Json:
+    return {"hierarchy": parse_outline(words)}
+
+
+def _instruction(words: str, situation: Situation) -> Json:
+    return {"instruction": words}
+
+
+def _categorize(words: str, situation: Situation) -> Json:
+    threshold = re.search(r"\b0?\.(\d{1,2})\b", words)
+    again = re.search(r"\b(again|re-?categori\w+|all|everything)\b", words, re.I) and not re.search(
+        r"unlabel", words, re.I
+    )
+    return {
+        "mode": "all" if again and re.search(r"\b(again|re-?categori\w+)\b", words, re.I) else None,
+        "confidence_threshold": float(f"0.{threshold.group(1)}") if threshold else None,
+    }
+
+
+def _targets(words: str, situation: Situation) -> Json:
+    known = known_topics(situation)
+    targets: Json = {}
+    for clause in re.split(r"[,;\n]|\band\b", words):
+        share = re.search(r"(\d{1,3}(?:\.\d+)?)\s*(?:%|percent)?", clause)
+        named = topics_named(re.sub(r"[\d.%]+", " ", clause), situation)
+        if share and named:
+            targets[named[0] if named[0] in known else named[0].lower()] = float(share.group(1))
+    return {"targets": targets}
+
+
+def _generation(words: str, situation: Situation) -> Json:
+    count, topics = number_in(words), topics_named(words, situation)
+    arguments: Json = {"strategy": _strategy(words), "target_topics": topics or None}
+    if re.search(r"\b(whole|full|complete)\s+conversations?\b|\bsft\b|\bwith answers\b", words, re.I):
+        arguments["generation_mode"] = "sft"
+    if re.search(r"\b(hard|harder|complex|difficult|tricky)\b", words, re.I):
+        arguments["difficulty"] = "hard"
+    if arguments["strategy"] == "scenario_expansion":
+        arguments["base_scenario"] = _scenario(words, topics)
+        arguments["aspects"] = [
+            "several things at once",
+            "missing information",
+            "unusual amounts",
+            "a tight deadline",
+        ]
+    seeds = _seed_ids(words, situation)
+    if seeds:
+        arguments |= {
+            "record_ids": seeds,
+            "variations_per_record": max(1, -(-(count or 3 * len(seeds)) // len(seeds))),
+        }
+    if count:
+        arguments |= {
+            "count": count,
+            "count_per_topic": count if seeds else max(1, round(count / max(1, len(topics)))),
+        }
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _preview(words: str, situation: Situation) -> Json:
+    count = number_in(words)
+    return _generation(words, situation) | {"count": min(5, max(3, count or 5)), "count_per_topic": None}
+
+
+def _strategy(words: str) -> str | None:
+    for pattern, strategy in (
+        (r"\bcomplex|\bscenario|\bedge cases?|\bharder|\bdifficult|\btricky", "scenario_expansion"),
+        (r"few[- ]?shot|in the style of|like the (existing|real)", "few_shot"),
+        (r"variation|rephras|reword|paraphras|from (these|them|those)", "message_variation"),
+        (r"from (the )?(description|keywords?)|from scratch", "topic_description"),
+        (r"tool[- ]chain|tool calls?|use of tools", "tool_chain"),
+    ):
+        if re.search(pattern, words, re.I):
+            return strategy
+    return None
+
+
+def _scenario(words: str, topics: list[str]) -> str:
+    about = re.search(r"\b(?:where|in which|about|with)\s+(?P<what>[^.?!]{6,120})", words, re.I)
+    if about:
+        return about.group("what").strip()
+    return (
+        f"A demanding case about {topics[0].replace('_', ' ').replace('/', ', ')}"
+        if topics
+        else "A demanding case of the usual kind"
+    )
+
+
+def wants_seeds(words: str) -> bool:
+    return bool(
+        re.search(
+            r"\bfrom (these|those|them|my|the) ?(rows?|examples?|records?|seeds?|three|few)?\b|\blike (these|those)\b",
+            words,
+            re.I,
+        )
+    )
+
+
+def _seed_ids(words: str, situation: Situation) -> list[str]:
+    if not wants_seeds(words):
+        return []
+    for result in (*reversed(situation.results), *reversed(situation.history)):
+        if result.tool == "get_dataset_records":
+            rows = find(result.answer, "rows", "records") or []
+            return [str(row["id"]) for row in rows if isinstance(row, dict) and row.get("id")][:20]
+    return []
+
+
+def _grader(words: str, situation: Situation) -> Json:
+    source = re.search(r"```(?:python|py|javascript|js)?\s*\n(.*?)```", words, re.S)
+    script = source.group(1) if source else words[words.find("def grade") :] if "def grade" in words else ""
+    if script:
+        language = "javascript" if "function evaluate" in script else "python"
+        return {"grader_type": "script", "config": {"language": language, "source": script.strip() + "\n"}}
+    preset = next(
+        (name for name in _PRESETS if re.search(rf"\b{name.replace('_', '[ _]')}\b", words, re.I)), None
+    )
+    if preset and re.search(r"\bpreset\b", words, re.I):
+        return {"grader_type": "llm_as_judge", "preset": preset}
+    changes = re.search(r"\b(add|also|include|remove|drop|more|less|instead|raise|lower)\b", words, re.I)
+    criteria = [] if changes else criteria_in(words)
+    if criteria:
+        return {"grader_type": "llm_as_judge", "config": {"criteria": criteria}}
+    return {"grader_type": "llm_as_judge", "instruction": words}
+
+
+def _sample(words: str, situation: Situation) -> Json:
+    share = re.search(r"(\d{1,3}(?:\.\d+)?)\s*(?:%|percent)", words)
+    rollouts = re.search(r"(\d)\s+(?:rollouts?|answers? (?:each|per))", words, re.I)
+    return {
+        "sample_percentage": float(share.group(1)) if share else None,
+        "sample_size": number_in(re.sub(r"\d\s+rollouts?", "", words)) if not share else None,
+        "rollouts": int(rollouts.group(1)) if rollouts else None,
+    }
+
+
+def _test_size(words: str, situation: Situation) -> Json:
+    return {"sample_size": number_in(words) or 5}
+
+
+def _training(words: str, situation: Situation) -> Json:
+    epochs = re.search(r"(\d{1,2})\s+epochs?", words, re.I)
+    effort = re.search(r"\b(low|medium|high)\b\s+(?:reasoning\s+)?effort", words, re.I)
+    method = next((m for m in ("rft", "sft", "dpo") if re.search(rf"\b{m}\b", words, re.I)), None)
+    template = re.search(r"\b(efficient|quality)\b", words, re.I)
+    found = {
+        "epochs": int(epochs.group(1)) if epochs else None,
+        "reasoning_effort": effort.group(1).lower() if effort else None,
+        "method": method,
+        "template": template.group(1).lower() if template else None,
+        "hyperparameters": {"n_epochs": int(epochs.group(1))} if epochs else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _job(words: str, situation: Situation) -> Json:
+    jobs = situation.running_jobs
+    return {"job_id": str(jobs[0]["id"])} if jobs else {}
+
+
+def _deployment(words: str, situation: Situation) -> Json:
+    alias = re.search(r"\b(?:as|alias|called|named)\s+[\"“']?(?P<alias>[A-Za-z][\w.-]{1,40})", words)
+    replace = re.search(r"\b(replace|instead of|swap)\b", words, re.I)
+    split = re.search(r"\ba/?b\b", words, re.I)
+    mode = "ab_test" if split else "replace_gateway" if replace else "new_endpoint"
+    return {"deployment_mode": mode, "alias": alias.group("alias") if alias else None}
+
+
+def _try(words: str, situation: Situation) -> Json:
+    quoted = re.search(r"[\"“](?P<text>.{4,}?)[\"”]|:\s*(?P<rest>\S.{3,})$", words, re.S)
+    text = (quoted.group("text") or quoted.group("rest")).strip() if quoted else ""
+    after = re.search(
+        r"\b(?:try|ask)\s+(?:it|the model|the tuned model)\s+(?:with|on|about|how|what|why)?\s*(?P<q>.{8,})$",
+        words,
+        re.I | re.S,
+    )
+    return {"prompt": text or (after.group("q").strip() if after else None)}
+
+
+def _step(words: str, situation: Situation) -> Json:
+    step = next((step for step, pattern in _STEP_WORDS if re.search(pattern, words, re.I)), None)
+    return {"step": step or str((situation.workflow or {}).get("current_step") or "topics_config")}
+
+
+def _skip(words: str, situation: Situation) -> Json:
+    because = re.search(r"\b(?:because|since|as)\s+(?P<why>.{4,})$", words, re.I)
+    return _step(words, situation) | {"reason": because.group("why") if because else words}
+
+
+def _records(words: str, situation: Situation) -> Json:
+    wanted: Json = {}
+    if re.search(r"low[- ]confidence|unsure|needs? review", words, re.I):
+        wanted["confidence"] = "low"
+    if re.search(r"\binvalid|broken|rejected|wrong rows?\b", words, re.I):
+        wanted["valid"] = False
+    if re.search(r"\bgenerated|synthetic\b", words, re.I):
+        wanted["source"] = "generated"
+    known = known_topics(situation)
+    topic = next(iter(topics_named(words, situation)), "")
+    if topic in known:
+        wanted["topic"] = topic
+    count = number_in(words)
+    return {"limit": min(100, count) if count else None, "filter": wanted or None}
+
+
+def _update(words: str, situation: Situation) -> Json:
+    record = re.search(r"\b(?:record|row)\s+#?(?P<id>[\w-]*\d[\w-]*)", words, re.I)
+    topics = topics_named(words, situation)
+    return {
+        "record_id": record.group("id") if record else None,
+        "updates": {"topic": topics[0]} if topics else {},
+    }
+
+
+def _export(words: str, situation: Situation) -> Json:
+    return {"format": "csv" if re.search(r"\bcsv\b", words, re.I) else "jsonl"}
+
+
+def _upload(words: str, situation: Situation) -> Json:
+    return {"force_reupload": True} if re.search(r"\b(again|re-?upload|force)\b", words, re.I) else {}
+
+
+_MAKERS: dict[str, Arguments] = {
+    "start_finetune_workflow": _start,
+    "generate_topics": _generate_topics,
+    "apply_topic_hierarchy": _hierarchy,
+    "adjust_topics": _instruction,
+    "categorize_records": _categorize,
+    "set_targets": _targets,
+    "generate_preview": _preview,
+    "generate_synthetic_data": _generation,
+    "configure_grader": _grader,
+    "test_grader_sample": _test_size,
+    "check_viability": _test_size,
+    "run_dry_run": _sample,
+    "upload_dataset": _upload,
+    "configure_training": _training,
+    "start_training": _training,
+    "cancel_job": _job,
+    "pause_training": _job,
+    "resume_training": _job,
+    "deploy_model": _deployment,
+    "try_model": _try,
+    "rollback_to_step": _step,
+    "advance_to_step": _step,
+    "skip_step": _skip,
+    "get_dataset_records": _records,
+    "update_record": _update,
+    "export_dataset": _export,
+}
+
+
+def _collect_topics(value: Any, found: dict[str, str], depth: int) -> None:
+    if depth > 6 or len(found) > 200:
+        return
+    if isinstance(value, list):
+        for item in value:
+            _collect_topics(item, found, depth + 1)
+    elif isinstance(value, dict):
+        identifier = value.get("topic") or (
+            value.get("id") if {"children", "keywords"} & value.keys() else None
+        )
+        if isinstance(identifier, str) and identifier and identifier != "none":
+            name = value.get("name") or identifier.rsplit("/", 1)[-1].replace("_", " ")
+            found.setdefault(identifier, str(name))
+        for key, item in value.items():
+            if key in ("by_topic", "targets") and isinstance(item, dict):
+                for topic in item:
+                    found.setdefault(topic, topic.rsplit("/", 1)[-1].replace("_", " "))
+            _collect_topics(item, found, depth + 1)

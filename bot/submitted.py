@@ -1,0 +1,104 @@
+"""What a submitted form does: the same tool that the model would call, with the fields as arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from bot.actions import NO_WORKFLOW, STRANGER, UNKNOWN
+from bot.hands import Click, Events, Hands, answer, tool_answer, use_tool
+from bot.listeners import forms
+from bot.views.topics import topic_key
+from storage.records import Json
+from tasks.rules import topics
+
+Handler = Callable[[Hands, Click, Json], Awaitable[Events]]
+
+
+async def submit(hands: Hands, click: Click) -> Events:
+    """Carry out a form that `listeners/forms.py` found in order."""
+    handler = HANDLERS.get(str(click.item.data.get("form") or ""))
+    if handler is None:
+        return [answer(click, UNKNOWN, level="warning")]
+    if click.person.is_guest:
+        return [answer(click, STRANGER, level="warning")]
+    if click.workflow is None:
+        return [answer(click, NO_WORKFLOW, level="warning")]
+    return await handler(hands, click, dict(click.item.data.get("values") or {}))
+
+
+async def _goal(hands: Hands, click: Click, values: Json) -> Events:
+    result = await tool_answer(
+        hands, click, "start_finetune_workflow", {"training_goals": str(values["goal"])}
+    )
+    return result or [answer(click, "Goal saved.")]
+
+
+async def _topics(hands: Hands, click: Click, values: Json) -> Events:
+    return await tool_answer(hands, click, "apply_topic_hierarchy", {"hierarchy": forms.outline_text(values)})
+
+
+async def _template(hands: Hands, click: Click, values: Json) -> Events:
+    arguments = {"method": "template", "template_name": str(values.get("template") or "")}
+    return await tool_answer(hands, click, "generate_topics", arguments)
+
+
+async def _grader(hands: Hands, click: Click, values: Json) -> Events:
+    """Going to the grader settles the coverage step as it is; then the grader is proposed."""
+    await use_tool(hands, click, "advance_to_step", {"step": "grader_config"})
+    return await tool_answer(hands, click, "configure_grader", _grader_arguments(values))
+
+
+def _grader_arguments(values: Json) -> Json:
+    kind = values.get("kind")
+    if kind == "script":
+        config: Json = {"language": "python", "source": str(values.get("script") or "")}
+        return {"grader_type": "script", "config": config}
+    if kind == "preset":
+        return {"grader_type": "llm_as_judge", "preset": str(values.get("preset") or "")}
+    found = forms.criteria_of(str(values.get("criteria") or ""))
+    criteria = [{"name": item.name, "description": item.description, "weight": item.weight} for item in found]
+    return {"grader_type": "llm_as_judge", "config": {"criteria": criteria}}
+
+
+async def _generation(hands: Hands, click: Click, values: Json) -> Events:
+    leaves = topics.leaves(click.workflow.topics) if click.workflow else ()
+    chosen = set(values.get("topics") or [])
+    arguments: Json = {
+        "count_per_topic": forms.whole_number(str(values.get("count") or "")) or 50,
+        "target_topics": [leaf.id for leaf in leaves if topic_key(leaf.id) in chosen],
+    }
+    if values.get("strategy"):
+        arguments["strategy"] = str(values["strategy"])
+    return await tool_answer(hands, click, "generate_synthetic_data", arguments)
+
+
+async def _training(hands: Hands, click: Click, values: Json) -> Events:
+    arguments: Json = {"train_split": forms.decimal(str(values.get("train_split") or "0.9")) or 0.9}
+    if epochs := forms.whole_number(str(values.get("epochs") or "")):
+        arguments["epochs"] = epochs
+    if values.get("effort"):
+        arguments["reasoning_effort"] = str(values["effort"])
+    return await tool_answer(hands, click, "start_training", arguments)
+
+
+async def _tried(hands: Hands, click: Click, values: Json) -> Events:
+    return await tool_answer(hands, click, "try_model", {"prompt": str(values.get("prompt") or "")[:4_000]})
+
+
+async def _override(hands: Hands, click: Click, values: Json) -> Events:
+    what = "deploy" if dict(click.item.data.get("metadata") or {}).get("what") == "deploy" else "verdict"
+    return await tool_answer(
+        hands, click, f"override_{what}", {"reason": str(values.get("reason") or "")[:500]}
+    )
+
+
+HANDLERS: dict[str, Handler] = {
+    "goal": _goal,
+    "topics": _topics,
+    "template": _template,
+    "grader": _grader,
+    "generation": _generation,
+    "training": _training,
+    "try": _tried,
+    "override": _override,
+}

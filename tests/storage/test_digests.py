@@ -1,0 +1,102 @@
+"""When two conversations are the same, and the memory of those seen."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.digests import (
+    DigestSet,
+    Occurrences,
+    _normalised,
+    content_id,
+    conversation_digest,
+    conversation_key,
+    digests_of,
+    id_key,
+    text_digest,
+)
+from storage.rows import Message
+
+
+def said(*texts: str) -> list[Message]:
+    return [{"role": "assistant" if n % 2 else "user", "content": text} for n, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (said("Where is it?"), said("  where  IS\n\tit? "), True),
+        (said("Straße"), said("STRASSE"), True),
+        (said("a b"), said("ab"), False),
+        (said("a", "b"), said("a b"), False),
+        (said("a", ""), said("a"), False),
+        (said("Hello "), said("Hello"), True),
+        ([{"role": "user", "content": "x"}], [{"role": "system", "content": "x"}], False),
+        ([{"role": "user", "content": "x"}], [{"role": "user", "content": [{"type": "text", "text": "X"}]}], True),
+        (
+            [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]}],
+            [{"role": "assistant", "tool_calls": [{"id": "2", "function": {"arguments": "{}", "name": "f"}}]}],
+            True,
+        ),
+        (
+            [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f"}}]}],
+            [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "g"}}]}],
+            False,
+        ),
+    ],
+)
+def test_sameness_ignores_case_and_space_and_nothing_else(
+    one: list[Message], other: list[Message], same: bool
+) -> None:
+    assert (conversation_digest(one) == conversation_digest(other)) is same
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_the_fast_way_for_ascii_agrees_with_the_plain_one(text: str) -> None:
+    assert _normalised(text) == " ".join(text.split()).casefold().encode()
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_many_at_once_agree_with_one_by_one(texts: list[str]) -> None:
+    assert digests_of(texts) == [digests_of([text])[0] for text in texts]
+
+
+@given(st.lists(st.integers(0, 2_000).map(lambda n: text_digest(str(n).encode()))))
+def test_a_digest_is_new_once(digests: list[bytes]) -> None:
+    seen, plain = DigestSet(), set()
+    for digest in digests:
+        assert (digest in seen) is (digest in plain)
+        assert seen.add(digest) is (digest not in plain)
+        plain.add(digest)
+    assert len(seen) == len(plain)
+
+
+def test_a_digest_set_grows_past_its_first_tables() -> None:
+    digests = [text_digest(str(n).encode()) for n in range(20_000)]
+    seen = DigestSet()
+    assert all(seen.add(digest) for digest in digests)
+    assert not any(seen.add(digest) for digest in digests)
+    stored = sum(heads.itemsize * len(heads) for heads in seen._heads)
+    stored += sum(tails.itemsize * len(tails) for tails in seen._tails)
+    assert stored <= 32 * len(digests)
+
+
+def test_zero_is_a_digest_like_any_other() -> None:
+    seen = DigestSet()
+    assert seen.add(bytes(16))
+    assert not seen.add(bytes(16))
+    assert bytes(16) in seen
+
+
+def test_occurrences_are_counted() -> None:
+    again = Occurrences()
+    assert [again.next(b"a" * 16) for _ in range(40)] == list(range(1, 41))
+    assert again.next(b"b" * 16) == 1
+
+
+def test_a_content_id_is_found_by_its_conversation() -> None:
+    digest = conversation_digest(said("Where is my parcel?"))
+    assert id_key(content_id(digest, 1)) == id_key(content_id(digest, 7)) == conversation_key(digest)
+    assert id_key("ticket-7") != id_key("ticket-8")
