@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-from agent.tooling import Tool
+from agent.tooling import Tool, lacking
 from storage.records import Json, Proposal, Task, Workflow
 from tasks import workflow as flow
 
@@ -54,7 +54,7 @@ def _blocked(workflow: Workflow | None, tools: Sequence[Tool]) -> list[str]:
     """Tools that would be refused now, with everything they lack, in order."""
     lines = []
     for tool in tools:
-        missing = flow.may_start(workflow, tool.needs, {}) if tool.needs else ()
+        missing = lacking(workflow, tool)
         if missing:
             lines.append(f"- {tool.name}: {', '.join(item.code for item in missing)}")
     if not lines:

@@ -31,6 +31,7 @@ from tasks.step import Need, StepError
 from tasks.workflow import Missing
 
 RESULT_CHARACTERS = 12_000
+WORKFLOW_ID = "workflow_id"  # every tool takes it and it means the thread's; no schema spends tokens on saying so
 log = logging.getLogger(__name__)
 ToolResult = Json
 
@@ -118,7 +119,10 @@ class Tool:
         parsed = self._parsed(arguments)
         if isinstance(parsed, str):
             return failed(f"The arguments of {self.name} cannot be used: {parsed} Call it again with this changed.")
-        missing = flow.may_start(ctx.workflow, self.needs, parsed)
+        named = parsed.pop(WORKFLOW_ID, None)
+        if named and (ctx.workflow is None or named != ctx.workflow.id):
+            return failed("There is no such workflow in this thread; leave workflow_id out to mean this thread's.")
+        missing = flow.may_start(ctx.workflow, self.needs, parsed) if self.needs else ()
         if missing:
             return refused(missing)
         return bounded(await self._run(ctx, parsed))
@@ -133,12 +137,14 @@ class Tool:
                 return "they are not valid JSON."
         if not isinstance(value, dict):
             return "they must be one JSON object."
+        named = value.get(WORKFLOW_ID)
         given = {name: item for name, item in value.items() if item is not None or name in self.nullable}
+        given.pop(WORKFLOW_ID, None)
         try:
             model = self.arguments.model_validate_json(json.dumps(given), strict=True)
         except ValidationError as error:
             return _complaint(error, self.arguments.model_fields)
-        return {name: getattr(model, name) for name in self.arguments.model_fields}
+        return {WORKFLOW_ID: named, **{name: getattr(model, name) for name in self.arguments.model_fields}}
 
     async def _run(self, ctx: ToolContext, parameters: Json) -> ToolResult:
         try:
@@ -155,6 +161,11 @@ class Tool:
             return failed("The model server did not give a usable answer just now; try again in a minute.")
         except Exception as error:  # noqa: BLE001  a bug must not end the turn; operators find it by its id
             return _internal(self.name, ctx.call_id, error)
+
+
+def lacking(workflow: Workflow | None, tool: Tool) -> tuple[Missing, ...]:
+    """What keeps a tool from being of any use now, whatever its arguments: seed rows can always be named."""
+    return flow.may_start(workflow, tool.needs, {"record_ids": ["some"]}) if tool.needs else ()
 
 
 def tool(*, title: str, needs: Sequence[Need] = ()) -> Callable[[Body], Tool]:

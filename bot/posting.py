@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
 from bot import charts
+from bot.links import Links
 from bot.slack_api import SlackAmbiguous, SlackApi, SlackError, SlackRefused
 from bot.views import VIEWS, proposals
 from bot.views.kit import CHART_SLOT, Block, Rendered
@@ -46,12 +46,10 @@ UNSHOWN = "I have something to show here, but Slack did not take the card ({id})
 class Poster:
     """Bound to one workspace's token. Raises `SlackUnavailable` when the event has to be tried again later."""
 
-    def __init__(
-        self, *, api: SlackApi, state: State, render: Callable[[Json, str], Rendered] | None = None
-    ) -> None:
+    def __init__(self, *, api: SlackApi, state: State, links: Links | None = None) -> None:
         self._api = api
         self._state = state
-        self._render = render or _by_kind
+        self._links = links
 
     async def deliver(self, tenant: Tenant, event: OutboxEvent) -> None:
         """Show the event; harmless when it was shown before."""
@@ -73,7 +71,8 @@ class Poster:
             if event.kind == "proposal":
                 found = await self._state.get(tenant, Proposal, str(event.data.get("proposal_id")))
                 return proposals.render(found) if found else None
-            return self._render(event.data, event.kind)
+            data = self._links.placed(event.data) if self._links else event.data
+            return VIEWS[event.kind](data)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             return self._unshown(event, error)
 
@@ -220,10 +219,6 @@ class Poster:
             exc_info=error,
         )
         return notice({"text": UNSHOWN.format(id=id), "level": "warning"})
-
-
-def _by_kind(data: Json, kind: str) -> Rendered:
-    return VIEWS[kind](data)
 
 
 def _has_picture(card: Rendered) -> bool:

@@ -54,7 +54,9 @@ class Runner:
         clicks: int = 48,
         clock: Callable[[], float] = time.monotonic,
         poll_seconds: float = POLL_SECONDS,
+        busy: Callable[[float], None] = lambda lanes: None,
     ) -> None:
+        self._busy = busy
         self._state = state
         self._work = work
         self._give_up = give_up
@@ -87,10 +89,6 @@ class Runner:
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    @property
-    def busy(self) -> int:
-        return len(self._running)
-
     async def _due(self) -> tuple[Place, ...]:
         wanted = tuple(self._wanted)
         self._wanted.clear()
@@ -121,10 +119,12 @@ class Runner:
             return  # it stays in the ready set; the next poll finds it
         task = asyncio.create_task(self._hold(place))
         self._running[place] = task
+        self._busy(len(self._running))
         task.add_done_callback(lambda _: self._ended(place))
 
     def _ended(self, place: Place) -> None:
         self._running.pop(place, None)
+        self._busy(len(self._running))
         if place in self._again:
             self._again.discard(place)
             self._wanted[place] = None

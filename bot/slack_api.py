@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+from prometheus_client import Counter
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -77,9 +78,10 @@ class Identity:
 class SlackApi:
     """Calls with one bot token. Safe to use from many tasks."""
 
-    def __init__(self, client: AsyncWebClient, buckets: Buckets) -> None:
+    def __init__(self, client: AsyncWebClient, buckets: Buckets, *, counted: Counter | None = None) -> None:
         self.client = client
         self._buckets = buckets
+        self._counted = counted
 
     async def call(self, method: str, **params: Any) -> Json:
         """One method. Raises `SlackRefused`, `SlackUnavailable` or, for methods that create, `SlackAmbiguous`."""
@@ -129,6 +131,17 @@ class SlackApi:
         return str(asked["file_id"])
 
     async def _once(self, method: str, params: Json) -> Json:
+        outcome = "ok"
+        try:
+            return await self._sent(method, params)
+        except (SlackError, _RateLimited) as error:
+            outcome = type(error).__name__.removeprefix("Slack").strip("_").lower()
+            raise
+        finally:
+            if self._counted is not None:
+                self._counted.labels(method, outcome).inc()
+
+    async def _sent(self, method: str, params: Json) -> Json:
         body: Json = {"data": _form(params)} if method in FORM_METHODS else {"json": params}
         try:
             response = await self.client.api_call(method, **body)

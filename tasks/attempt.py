@@ -28,6 +28,7 @@ from tasks.heartbeat import Heartbeat
 from tasks.models.port import ModelAnswerInvalid, ModelRefused, ModelUnavailable
 from tasks.running import RunContext
 from tasks.step import Cancelled, Next, Step, StepError, StepReport
+from tasks.trainers.port import TrainerUnavailable
 
 ATTEMPTS = 20  # after so many starts that came to nothing a task fails
 _WRITES = 20  # of one outcome, when the workflow changes at the same time
@@ -79,6 +80,8 @@ class Attempt:
             await self._fail(_plain(error))
         except ModelUnavailable as error:
             await self._postpone("The model server does not answer", error)
+        except TrainerUnavailable as error:
+            await self._postpone("The training service does not answer", error)
         except (Unavailable, Conflict) as error:
             await self._postpone("Storage does not answer", error)
         except LostLease:

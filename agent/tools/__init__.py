@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.tooling import Tool
+from agent.tooling import Tool, lacking
 from agent.tools.coverage import COVERAGE_TOOLS
 from agent.tools.data import DATA_TOOLS
 from agent.tools.reward import REWARD_TOOLS
@@ -12,7 +12,6 @@ from agent.tools.topics import TOPIC_TOOLS
 from agent.tools.training import TRAINING_TOOLS
 from agent.tools.workflow import WORKFLOW_TOOLS
 from storage.records import Workflow
-from tasks import workflow as flow
 
 TOOLS: tuple[Tool, ...] = (
     *WORKFLOW_TOOLS,
@@ -27,4 +26,4 @@ BY_NAME: dict[str, Tool] = {tool.name: tool for tool in TOOLS}
 
 def allowed_tools(workflow: Workflow | None, tools: Sequence[Tool] = TOOLS) -> tuple[str, ...]:
     """Names of the tools whose needs are met now. Advice to the model: `Tool.call` refuses the others whatever it thinks."""
-    return tuple(tool.name for tool in tools if not tool.needs or not flow.may_start(workflow, tool.needs, {}))
+    return tuple(tool.name for tool in tools if not lacking(workflow, tool))

@@ -97,11 +97,11 @@ async def manifest(ctx: ToolContext) -> Manifest:
     return await asyncio.to_thread(ctx.deps.datasets.manifest, ctx.tenant, flow.dataset_id, flow.dataset_version)
 
 
-def prices(ctx: ToolContext, *models: str) -> PriceTable:
-    """The price table of the settings for these models and for training."""
+def prices(ctx: ToolContext, *models: str, training: str = "") -> PriceTable:
+    """The settings' prices of asking these models, and of training that one."""
     settings = ctx.deps.settings
+    base = settings.price(training or settings.base_model)
     listed = {name: settings.price(name) for name in models}
-    base = settings.price(settings.base_model)
     return PriceTable(
         as_of=base.as_of,
         models={name: ModelPrice(price.input, price.output) for name, price in listed.items()},

@@ -3,56 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Literal
 
-from agent.tooling import ToolContext, ToolResult, failed, ok, refused, tool
+from agent.tooling import ToolContext, ToolResult, failed, ok, tool
 from agent.tools.acting import CARD_BELOW, consent_refusal, head, prices, propose_as_ordered, start, unknown
-from storage.manifests import Summary
 from storage.records import Json, Workflow
 from tasks import workflow as flow
 from tasks.rules import costs, generation, topics
 from tasks.rules import coverage as rules
 from tasks.rules.approvals import ExplicitOrder
 from tasks.step import Draft
+from tasks.steps import coverage as figures
 
 Strategy = Literal["message_variation", "few_shot", "topic_description", "scenario_expansion", "tool_chain"]
 MOST_ROWS = 5_000
 
 
-def figures(workflow: Workflow, totals: Summary) -> tuple[rules.Coverage, Json]:
-    """Coverage of the dataset version, and the data of its card (docs/events.md, `coverage`)."""
-    leaves = {leaf.id: leaf for leaf in topics.leaves(workflow.topics)}
-    counts = {id: totals.topics[id].rows if id in totals.topics else 0 for id in leaves}
-    found = rules.analyze(
-        counts,
-        workflow.targets or None,
-        uncategorised=totals.uncategorised + totals.unlabelled,
-        synthetic=totals.valid_generated,
-        multi_turn_share=(totals.valid - totals.single_turn) / max(1, totals.valid),
-    )
-    names = {id: leaf.name for id, leaf in leaves.items()}
-    searched = {id: " ".join((leaf.name, *leaf.keywords)) for id, leaf in leaves.items()}
-    advice = rules.recommendations(found, workflow.goal, searched)
-    data: Json = {
-        "workflow_id": workflow.id,
-        "balance_score": found.score,
-        "rating": found.rating,
-        "min_max_ratio": found.min_max_ratio,
-        "distribution": [{**asdict(entry), "name": names[entry.topic]} for entry in found.distribution],
-        "under_represented": list(found.under),
-        "recommendations": [asdict(one) for one in advice],
-        "uncategorized_count": found.uncategorised,
-        "ready": found.ready,
-        "not_ready_because": [problem.message for problem in found.reasons],
-    }
-    return found, data
-
-
 @tool(title="Coverage", needs=("valid_rows", "topics", "categories"))
 async def analyze_coverage(ctx: ToolContext) -> ToolResult:
     """How evenly the rows cover the topics: balance, share against target, gaps, what would help. Shows the coverage card."""
-    _, data = figures(ctx.flow, (await head(ctx)).totals)
+    data = figures.facts(ctx.flow, (await head(ctx)).totals)
     await ctx.show("coverage", data)
     return ok(**data, note=CARD_BELOW)
 
@@ -60,7 +31,8 @@ async def analyze_coverage(ctx: ToolContext) -> ToolResult:
 @tool(title="Recommendations", needs=("valid_rows", "topics", "categories"))
 async def get_coverage_recommendations(ctx: ToolContext) -> ToolResult:
     """What to do about gaps: which topic, how many rows, by which strategy and why. Shows nothing by itself."""
-    found, data = figures(ctx.flow, (await head(ctx)).totals)
+    totals = (await head(ctx)).totals
+    found, data = figures.measure(ctx.flow, totals), figures.facts(ctx.flow, totals)
     return ok(
         recommendations=data["recommendations"],
         suggested_strategy=generation.default_strategy(found.multi_turn_share),
@@ -85,20 +57,20 @@ async def set_targets(ctx: ToolContext, *, targets: dict[str, float]) -> ToolRes
 
     def changed(current: Workflow) -> Workflow:
         aimed = replace(current, targets=dict(targets))
-        score = figures(aimed, totals)[0].score
-        scored = replace(aimed, coverage={**current.coverage, "balance_score": score})
+        scored = replace(aimed, coverage=figures.facts(aimed, totals))
         return flow.record(scored, by=ctx.actor.id, at=at, what="targets set", evidence=ctx.evidence)
 
     now = await ctx.desk.update(ctx.tenant, ctx.flow.id, changed)
     return ok(targets=dict(now.targets), balance_score=now.coverage.get("balance_score"))
 
 
-@tool(title="A preview of examples", needs=("valid_rows", "goal"))
+@tool(title="A preview of examples", needs=("valid_rows", "goal", "topics_or_records"))
 async def generate_preview(
     ctx: ToolContext,
     *,
     count: int = 3,
     strategy: Strategy | None = None,
+    generation_mode: Literal["rft", "sft"] = "rft",
     target_topics: list[str] | None = None,
     record_ids: list[str] | None = None,
     base_scenario: str = "",
@@ -110,23 +82,25 @@ async def generate_preview(
     Parameters:
         count: How many, 3 to 5.
         strategy: How to write them; leave it out for the one that suits the data.
+        generation_mode: rft makes prompts only; sft makes whole conversations.
         target_topics: Leaf topic ids; none means the under-represented ones.
         record_ids: Seed rows to grow from, instead of topics.
         base_scenario: For scenario_expansion: the scenario to vary.
         aspects: For scenario_expansion: what to vary.
         tool_patterns: For tool_chain: lists of tool names in order.
     """
-    refusal = _no_topics(ctx, record_ids) or await consent_refusal(ctx)
+    refusal = await consent_refusal(ctx)
     if refusal:
         return refusal
     wanted, wrong = _named_topics(ctx.flow, target_topics or [])
     if wrong:
         return unknown("topic", wrong, [leaf.id for leaf in topics.leaves(ctx.flow.topics)])
     params = await _params(ctx, strategy, wanted, record_ids, base_scenario, aspects, tool_patterns)
-    return await start(ctx, "generate_preview", {**params, "count": min(5, max(3, count))})
+    shown = {"generation_mode": generation_mode, "count": min(5, max(3, count))}
+    return await start(ctx, "generate_preview", {**params, **shown})
 
 
-@tool(title="Generating examples", needs=("valid_rows", "goal"))
+@tool(title="Generating examples", needs=("valid_rows", "goal", "topics_or_records"))
 async def generate_synthetic_data(
     ctx: ToolContext,
     *,
@@ -155,7 +129,7 @@ async def generate_synthetic_data(
         aspects: For scenario_expansion: what to vary.
         tool_patterns: For tool_chain: lists of tool names in order.
     """
-    refusal = _no_topics(ctx, record_ids) or await consent_refusal(ctx)
+    refusal = await consent_refusal(ctx)
     if refusal:
         return refusal
     wanted, wrong = _named_topics(ctx.flow, target_topics or [])
@@ -170,11 +144,6 @@ async def generate_synthetic_data(
         return failed(f"That would be {total} rows; ask for 1 to {MOST_ROWS:,}. Name topics, or another count.")
     draft, facts = await _draft(ctx, params, plan, total)
     return await propose_as_ordered(ctx, draft, ExplicitOrder("generate", total), **facts)
-
-
-def _no_topics(ctx: ToolContext, record_ids: Sequence[str] | None) -> ToolResult | None:
-    missing = flow.may_start(ctx.flow, ("valid_rows", "goal", "topics_or_records"), {"record_ids": record_ids})
-    return refused(missing) if missing else None
 
 
 def _named_topics(workflow: Workflow, given: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -217,7 +186,7 @@ async def _plan(ctx: ToolContext, params: Json) -> list[tuple[str, int]]:
     """(topic, rows) in order; one entry without a topic for seed rows. Targets without under-represented topics: all."""
     if params["record_ids"]:
         return [("", len(params["record_ids"]) * params["variations_per_record"])]
-    found, _ = figures(ctx.flow, (await head(ctx)).totals)
+    found = figures.measure(ctx.flow, (await head(ctx)).totals)
     under = found.under or tuple(entry.topic for entry in found.distribution)
     plan = generation.plan(under, params["target_topics"], params["count_per_topic"])
     params["target_topics"] = [topic for topic, _ in plan]

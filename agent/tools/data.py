@@ -9,8 +9,8 @@ from typing import Any, Literal
 import msgspec
 from pydantic import BaseModel, ConfigDict
 
-from agent.tooling import ToolContext, ToolResult, failed, ok, tool
-from agent.tools.acting import head, manifest, start, unknown
+from agent.tooling import ToolContext, ToolResult, failed, ok, refused, tool
+from agent.tools.acting import consent_refusal, head, manifest, start, unknown
 from storage.datasets import RowFilter
 from storage.errors import Conflict, NotFound
 from storage.manifests import Manifest
@@ -31,8 +31,8 @@ class RowQuery(BaseModel):
 
     topic: str | None = None
     valid: bool | None = None
-    confidence: list[float] | None = None
-    score: list[float] | None = None
+    confidence: list[float] | float | None = None
+    score: list[float] | float | None = None
     source: Literal["uploaded", "generated"] | None = None
     text: str = ""
 
@@ -46,8 +46,8 @@ async def get_dataset_records(
     Parameters:
         limit: How many, 1 to 100.
         cursor: Where to go on, from the last answer; empty begins at the first row.
-        filter: Which rows. topic is a topic id or "uncategorized"; confidence and score are [from, below], so [0, 0.7]
-            are the rows to review; text must appear in the conversation.
+        filter: Which rows. topic is a topic id or "uncategorized"; confidence and score are [from, below] or just
+            below, so 0.7 means the rows to review; text must appear in the conversation.
     """
     if not ctx.flow.dataset_version:
         return failed("The file is still being read; an event tells you when it is done.")
@@ -73,9 +73,11 @@ def _filter(query: RowQuery) -> RowFilter:
     )
 
 
-def _bounds(pair: list[float] | None) -> tuple[float, float] | None:
+def _bounds(pair: list[float] | float | None) -> tuple[float, float] | None:
     if pair is None:
         return None
+    if not isinstance(pair, list):
+        return 0.0, pair
     if len(pair) != 2:
         raise ValueError("confidence and score are a pair [from, below]")
     return pair[0], pair[1]
@@ -205,18 +207,25 @@ def _limits(ctx: ToolContext) -> Limits:
     return Limits(max_tokens=given.max_tokens, min_user_characters=given.min_user_characters)
 
 
+class RowLimits(BaseModel):
+    """Limits of a valid row that differ from the usual ones."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_user_characters: int | None = None
+    max_tokens: int | None = None
+
+
 @tool(title="Validating the rows")
-async def validate_records(
-    ctx: ToolContext, *, min_user_characters: int | None = None, max_tokens: int | None = None
-) -> ToolResult:
+async def validate_records(ctx: ToolContext, *, limits: RowLimits | None = None) -> ToolResult:
     """Validate every row again, if the person wants other limits. Runs on a worker; its card shows the report.
 
     Parameters:
-        min_user_characters: The least length of the last user message (default 10).
-        max_tokens: The longest conversation in tokens (default 8000).
+        limits: min_user_characters, the least length of the last user message (default 10), and max_tokens, the longest
+            conversation (default 8000).
     """
-    given = {"min_user_characters": min_user_characters, "max_tokens": max_tokens}
-    return await start(ctx, "validate", {"limits": {name: value for name, value in given.items() if value is not None}})
+    given = limits.model_dump(exclude_none=True) if limits else {}
+    return await start(ctx, "validate", {"limits": given})
 
 
 @tool(title="Exporting the dataset", needs=("valid_rows",))
@@ -229,23 +238,39 @@ async def export_dataset(
         format: The file format.
         include_generated: Whether generated rows go along.
     """
+    if ctx.actor.is_guest:
+        return failed("Guests and people of other organisations cannot export. Ask a member of the channel.")
     return await start(ctx, "export", {"format": format, "include_generated": include_generated})
 
 
-@tool(title="Uploading the dataset", needs=("valid_rows", "grader"))
-async def upload_dataset(ctx: ToolContext, *, force_reupload: bool = False) -> ToolResult:
+@tool(title="Uploading the dataset", needs=("valid_rows",))
+async def upload_dataset(
+    ctx: ToolContext, *, force_reupload: bool = False, then_dry_run: bool = False
+) -> ToolResult:
     """Bring this version of the dataset and the grader to the training backend; the dry run and the training need it.
 
     Parameters:
         force_reupload: Send it again although this version is there already.
+        then_dry_run: Go on with the dry run by itself when it is there.
     """
+    if then_dry_run and not ctx.flow.grader_version:
+        return refused(flow.may_start(ctx.flow, ("valid_rows", "grader")))
     upload = ctx.flow.upload
-    same = upload and (upload.dataset_version, upload.grader_version) == (ctx.flow.dataset_version, ctx.flow.grader_version)
-    if upload and same and not force_reupload:
+    versions = (ctx.flow.dataset_version, ctx.flow.grader_version or None)
+    if upload and (upload.dataset_version, upload.grader_version) == versions and not force_reupload:
+        if then_dry_run:
+            return await start(ctx, "dry_run", {"rollouts": 1})
+        note = "This version is at the training backend already."
         return ok(
-            status="already_uploaded", backend_dataset_id=upload.backend_dataset_id, record_count=upload.record_count
+            status="already_uploaded",
+            backend_dataset_id=upload.backend_dataset_id,
+            record_count=upload.record_count,
+            note=note,
         )
-    return await start(ctx, "upload_dataset", {"force_reupload": force_reupload})
+    following = {"then": "dry_run", "then_params": {"rollouts": 1}} if then_dry_run else {}
+    return await consent_refusal(ctx) or await start(
+        ctx, "upload_dataset", {"force_reupload": force_reupload, **following}
+    )
 
 
 DATA_TOOLS = (

@@ -177,7 +177,7 @@ async def test_grader_sample(ctx: ToolContext, *, sample_size: int = 5) -> ToolR
 @tool(title="Bringing the grader to the backend", needs=("valid_rows", "grader"))
 async def sync_evaluator(ctx: ToolContext) -> ToolResult:
     """Bring the current grader version to the training backend beside the dataset. Runs on a worker."""
-    return await start(ctx, "upload_dataset", {"force_reupload": False})
+    return await consent_refusal(ctx) or await start(ctx, "upload_dataset", {"force_reupload": False})
 
 
 @tool(title="The viability probe", needs=("valid_rows", "grader"))
@@ -237,7 +237,7 @@ async def _stored_facts(ctx: ToolContext, task_id: str) -> Json:
     """What the run itself found, from its task: findings, topics, comparison, next action."""
     task = await ctx.deps.state.get(ctx.tenant, Task, task_id)
     found = task.result if task else {}
-    names = ("findings", "by_topic", "quality", "compared", "next", "options")
+    names = ("findings", "cause", "by_topic", "quality", "compared", "stalled", "ladder", "next", "options")
     return {name: found[name] for name in names if name in found}
 
 

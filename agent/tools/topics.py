@@ -21,7 +21,7 @@ from tasks.step import Draft
 async def generate_topics(
     ctx: ToolContext,
     *,
-    method: Literal["auto", "template"] = "auto",
+    method: Literal["auto", "template", "manual"] = "auto",
     max_depth: int = 3,
     template_name: str = "",
     lens: str = "",
@@ -31,12 +31,14 @@ async def generate_topics(
     Use it for "organise by customer intent instead" too, with that lens. For a change of the tree use adjust_topics.
 
     Parameters:
-        method: auto looks at the rows; template takes a ready-made tree.
+        method: auto looks at the rows; template takes a ready-made tree; manual is what apply_topic_hierarchy does.
         max_depth: Levels of the tree, 1 to 5.
         template_name: For method template: customer_support, ecommerce, coding_assistant, finance, healthcare_intake or
             tool_using_agent.
         lens: What to organise by, such as "customer intent"; empty lets the goal decide.
     """
+    if method == "manual":
+        return failed("Ask the person for the topics as an indented outline.", next="apply_topic_hierarchy")
     if method == "template" and template_name not in templates():
         return unknown("template", [template_name], list(templates()))
     params = {"method": method, "template_name": template_name, "max_depth": min(5, max(1, max_depth)), "lens": lens}
@@ -76,7 +78,9 @@ async def adjust_topics(ctx: ToolContext, *, instruction: str) -> ToolResult:
         return failed(f"{error} Call it again with a clearer instruction.")
     if not done:
         return failed("That changes nothing in the tree. Ask the person what they mean.")
-    return await _propose_tree(ctx, changed, method="edited", changes=done, moved=moved)
+    earlier = dict(waiting.payload.get("moved") or {}) if waiting else {}
+    together = {**moved, **{leaf: moved.get(now, now) for leaf, now in earlier.items()}}
+    return await _propose_tree(ctx, changed, method="edited", changes=done, moved=together)
 
 
 async def _operations(ctx: ToolContext, tree: Sequence[Topic], instruction: str) -> list[dict[str, str]]:

@@ -8,15 +8,24 @@ from typing import Any, Literal, cast
 
 from agent.tooling import ToolContext, ToolResult, failed, ok, tool
 from agent.tools.acting import consent_refusal, head, prices, propose, start
-from storage.records import Json, Workflow
+from storage.records import Json, TrainingSummary, Workflow
 from tasks import workflow as flow
 from tasks.rules import costs
 from tasks.rules import training as rules
 from tasks.step import Draft, Need
+from tasks.steps.start_training import training_digest
 from tasks.trainers.port import TrainerError
 
 Method = Literal["rft", "sft", "dpo"]
 METHODS: dict[str, rules.Method] = {"rft": "reinforcement", "sft": "supervised", "dpo": "preference"}
+PROVIDER_SETTINGS = {  # named as providers name them; they travel to the provider as they are
+    "batch_size",
+    "learning_rate_multiplier",
+    "compute_multiplier",
+    "eval_interval",
+    "eval_samples",
+    "beta",
+}
 ACTIVE = ("pending", "queued", "running", "paused")
 TRAINING_NEEDS: tuple[Need, ...] = ("valid_rows", "grader", "uploaded_dataset", "dry_run", "verdict")
 
@@ -41,11 +50,13 @@ async def configure_training(
         hyperparameters: Settings that differ from the template, such as {"epochs": 3, "learning_rate": 1e-5}.
     """
     base = rules.default_configuration(METHODS[method], approach, template)
-    given = hyperparameters or {}
+    given = dict(hyperparameters or {})
+    provider = {name: given.pop(name) for name in list(given) if approach == "api" and name in PROVIDER_SETTINGS}
     known = set(asdict(base)) - {"method", "approach"}
     wrong = sorted(set(given) - known)
     if wrong:
-        return failed(f"There is no setting {', '.join(wrong)}; there are {', '.join(sorted(known))}. Call it again.")
+        listed = ", ".join(sorted(known | (PROVIDER_SETTINGS if approach == "api" else set())))
+        return failed(f"There is no setting {', '.join(wrong)}; there are {listed}. Call it again with this changed.")
     try:
         wanted = replace(base, **{name: type(getattr(base, name))(value) for name, value in given.items()})
     except (TypeError, ValueError):
@@ -53,8 +64,8 @@ async def configure_training(
     problems = rules.check_configuration(wanted)
     if problems:
         return failed(" ".join(problem.message for problem in problems) + " Call it again with this changed.")
-    stored: Json = {**asdict(wanted), "lora_targets": list(wanted.lora_targets)}
-    stored["base_model"] = model_base.strip() or ctx.deps.settings.base_model
+    stored: Json = {**asdict(wanted), "lora_targets": list(wanted.lora_targets), "hyperparameters": provider}
+    stored["model_base"] = model_base.strip() or ctx.deps.settings.base_model
     at = ctx.desk.clock()
 
     def changed(current: Workflow) -> Workflow:
@@ -64,14 +75,14 @@ async def configure_training(
         return flow.record(configured, by=ctx.actor.id, at=at, what="training configured", evidence=ctx.evidence)
 
     now = await ctx.desk.update(ctx.tenant, ctx.flow.id, changed)
-    return ok(configuration=stored, estimate=await _cost(ctx, now, stored))
+    return ok(configuration=stored, estimate=await _cost(ctx, _configuration(ctx, now)))
 
 
 @tool(title="Estimating resources", needs=("valid_rows",))
 async def estimate_resources(ctx: ToolContext) -> ToolResult:
     """Roughly what a training would need: cost with its band, and GPU memory where the model's size can be read from its name."""
     configuration = _configuration(ctx, ctx.flow)
-    return ok(estimate=await _cost(ctx, ctx.flow, configuration), gpu=_memory(configuration), approach=configuration["approach"])
+    return ok(estimate=await _cost(ctx, configuration), gpu=_memory(configuration), approach=configuration["approach"])
 
 
 @tool(title="Training", needs=TRAINING_NEEDS)
@@ -99,46 +110,44 @@ async def start_training(
     backend = trainer or ("openai" if ctx.deps.settings.trainer == "auto" else ctx.deps.settings.trainer)
     if backend not in ctx.deps.trainers:
         return failed(f"There is no training backend {backend[:40]!r}; there are {', '.join(ctx.deps.trainers)}.")
-    configuration = _configuration(ctx, ctx.flow)
-    chosen = {"train_split": train_split, "epochs": epochs or configuration["epochs"], "reasoning_effort": reasoning_effort}
-    wanted = {**configuration, **chosen}
+    params: Json = {
+        "train_split": train_split,
+        "epochs": epochs or _configuration(ctx, ctx.flow)["epochs"],
+        "reasoning_effort": reasoning_effort,
+        "trainer": backend,
+        "resume_from": resume_from,
+    }
+    wanted = {**_configuration(ctx, ctx.flow), **params}
     problems = rules.check_configuration(_as_rules(wanted))
     if problems:
         return failed(" ".join(problem.message for problem in problems) + " Call it again with this changed.")
-    refusal = await consent_refusal(ctx)
-    if refusal:
-        return refusal
-    params = {**chosen, "trainer": backend, "resume_from": resume_from, "method": wanted["method"]}
-    params["base_model"] = wanted["base_model"]
-    return await _propose_training(ctx, wanted, params)
+    return await consent_refusal(ctx) or await _propose_training(ctx, wanted, params)
 
 
 async def _propose_training(ctx: ToolContext, wanted: Json, params: Json) -> ToolResult:
-    cost = await _cost(ctx, ctx.flow, wanted)
+    cost = await _cost(ctx, wanted)
     valid = ctx.flow.valid_rows
     train = valid - max(1, int(valid * (1 - wanted["train_split"]) + 1e-9))
-    warnings = _training_warnings(ctx.flow, wanted)
+    warnings = _training_warnings(ctx, params)
     payload: Json = {
         "params": params,
-        "base_model": wanted["base_model"],
+        "base_model": wanted["resume_from"] or wanted["model_base"],
         "method": wanted["method"],
         "rows": {"train": train, "validation": valid - train},
         "hyperparameters": _shown_settings(wanted),
         "cost": cost,
         "warnings": warnings,
     }
-    draft = Draft("training", f"Train {wanted['base_model']}", payload, ceiling_usd=cost["ceiling"] or 0.0)
+    draft = Draft("training", f"Train {payload['base_model'][:100]}", payload, ceiling_usd=cost["ceiling"] or 0.0)
     return await propose(ctx, draft, rows=payload["rows"], cost=cost, warnings=warnings)
 
 
-def _training_warnings(workflow: Workflow, wanted: Json) -> list[str]:
+def _training_warnings(ctx: ToolContext, params: Json) -> list[str]:
+    workflow = ctx.flow
     warnings = []
-    last = workflow.training
-    if last is not None:
-        same_inputs = (last.dataset_version, last.grader_version) == (workflow.dataset_version, workflow.grader_version)
-        known = {name: last.configuration[name] for name in wanted if name in last.configuration}
-        if same_inputs and all(wanted[name] == value for name, value in known.items()):
-            warnings.append("Nothing has changed since the last training: the result will be much the same.")
+    merged = {**ctx.deps.settings.training, **workflow.configuration, **params}
+    if workflow.training and workflow.training.digest == training_digest(workflow, merged):
+        warnings.append("Nothing has changed since the last training: the result will be much the same.")
     run = flow.current_dry_run(workflow)
     if run and run.verdict != "GO":
         by = f", overridden by <@{run.overridden_by}>" if run.overridden_by else ""
@@ -158,11 +167,11 @@ def _shown_settings(wanted: Json) -> Json:
 
 
 def _configuration(ctx: ToolContext, workflow: Workflow) -> Json:
-    """The workflow's configuration, or the defaults of a training at a provider."""
-    if workflow.configuration:
-        return dict(workflow.configuration)
+    """Defaults of a training at a provider, the house's over them, the workflow's over both."""
     base = rules.default_configuration("reinforcement", "api")
-    return {**asdict(base), "lora_targets": list(base.lora_targets), "base_model": ctx.deps.settings.base_model}
+    defaults: Json = {**asdict(base), "hyperparameters": {}, "model_base": ctx.deps.settings.base_model}
+    merged = {**defaults, **ctx.deps.settings.training, **workflow.configuration}
+    return {**merged, "method": METHODS.get(merged["method"], merged["method"])}
 
 
 def _as_rules(configuration: Json) -> rules.Configuration:
@@ -170,33 +179,31 @@ def _as_rules(configuration: Json) -> rules.Configuration:
     return rules.Configuration(**{**known, "lora_targets": tuple(known.get("lora_targets", ()))})
 
 
-async def _cost(ctx: ToolContext, workflow: Workflow, configuration: Json) -> Json:
+async def _cost(ctx: ToolContext, configuration: Json) -> Json:
     totals = (await head(ctx)).totals
-    average = (totals.input_tokens + totals.output_tokens) / max(1, totals.valid)
-    reinforcement = configuration["method"] == "reinforcement"
+    model = configuration["model_base"]
     estimate = costs.estimate_training(
-        prices(ctx),
-        configuration["base_model"],
-        rows=max(1, int(workflow.valid_rows * configuration["train_split"])),
+        prices(ctx, training=model),
+        model,
+        rows=max(1, int(ctx.flow.valid_rows * configuration["train_split"])),
         epochs=configuration["epochs"],
-        average_tokens=average,
-        reinforcement=reinforcement,
+        average_tokens=(totals.input_tokens + totals.output_tokens) / max(1, totals.valid),
+        reinforcement=configuration["method"] == "reinforcement",
     )
-    as_of = ctx.deps.settings.price(configuration["base_model"]).as_of
     return {
         "low": estimate.low,
         "expected": estimate.usd,
         "high": estimate.high,
         "ceiling": estimate.high,
         "formula": estimate.formula,
-        "as_of": as_of,
+        "as_of": ctx.deps.settings.price(model).as_of,
         "assumptions": list(estimate.assumptions),
     }
 
 
 def _memory(configuration: Json) -> Json | None:
     """GPU memory for own hardware, from a size in the model's name ("7b"); None for a provider or an unknown size."""
-    size = re.search(r"(\d+(?:\.\d+)?)\s*b\b", configuration["base_model"].casefold().replace("-", " "))
+    size = re.search(r"(\d+(?:\.\d+)?)\s*b\b", configuration["model_base"].casefold().replace("-", " "))
     if configuration["approach"] == "api" or size is None:
         return None
     estimate = costs.estimate_memory(
@@ -262,27 +269,58 @@ async def cancel_job(ctx: ToolContext, *, job_id: str = "") -> ToolResult:
 
 @tool(title="Deploying", needs=("trained_model",))
 async def deploy_model(
-    ctx: ToolContext, *, deployment_mode: Literal["new_endpoint"] = "new_endpoint", alias: str = ""
+    ctx: ToolContext,
+    *,
+    deployment_mode: Literal["new_endpoint", "replace_gateway", "ab_test"] = "new_endpoint",
+    model: str = "",
+    alias: str = "",
+    split: float | None = None,
 ) -> ToolResult:
     """Propose to put the trained model on an address of its own. A person confirms it on the card.
 
     Parameters:
-        deployment_mode: new_endpoint leaves everything that answers today as it is.
-        alias: A name for it; empty takes one from the workflow.
+        deployment_mode: new_endpoint leaves everything that answers today as it is; the others are not available yet.
+        model: The best checkpoint of a run that overfitted, instead of its last; otherwise empty.
+        alias: Only for the other modes.
+        split: Only for the other modes.
     """
     training = ctx.flow.training
     assert training is not None  # noqa: S101  the need "trained_model" was checked
-    if training.pattern in rules.REFUSED and not training.overridden_by:
-        words = training.pattern.replace("_", " ")
-        return failed(f"The analysis of this training says: {words}. Deploying needs a recorded override.", next="override_deploy")
+    if deployment_mode != "new_endpoint" or alias or split is not None:
+        return failed("Only new_endpoint, without alias and split, is available yet. Offer that.")
+    refusal = _deployment_refusal(training, model)
+    if refusal:
+        return refusal
+    chosen = model or training.model
+    params = {"deployment_mode": deployment_mode, **({"model": model} if model else {})}
+    warnings = _deployment_warnings(ctx.flow, training)
+    payload = {"params": params, "mode": deployment_mode, "model": chosen, "warnings": warnings}
+    return await propose(ctx, Draft("deployment", f"Deploy {chosen[:100]}", payload), warnings=warnings)
+
+
+def _deployment_refusal(training: TrainingSummary, model: str) -> ToolResult | None:
+    best = str(training.report.get("best_checkpoint") or "")
+    if model and model not in (training.model, best):
+        return failed("That model does not come from this workflow's training. Leave model out.")
+    mended = training.pattern == "overfitting" and bool(model) and model == best != training.model
+    if training.pattern not in rules.REFUSED or training.overridden_by or mended:
+        return None
+    instead = f" Its best checkpoint may be deployed: model {best!r}." if training.pattern == "overfitting" and best else ""
+    words = training.pattern.replace("_", " ")
+    return failed(
+        f"The analysis of this training says: {words}.{instead} Otherwise deploying needs a recorded override.",
+        next="override_deploy",
+    )
+
+
+def _deployment_warnings(workflow: Workflow, training: TrainingSummary) -> list[str]:
     warnings = []
     if training.overridden_by:
         warnings.append(f"Judged {training.pattern.replace('_', ' ')}; overridden by <@{training.overridden_by}>.")
-    if training.grader_version != ctx.flow.grader_version or training.dataset_version != ctx.flow.dataset_version:
+    now = (workflow.grader_version, workflow.dataset_version)
+    if (training.grader_version, training.dataset_version) != now:
         warnings.append("Dataset or grader have changed since this model was trained.")
-    params = {"deployment_mode": deployment_mode, "alias": alias}
-    payload = {"params": params, "mode": deployment_mode, "model": training.model, "warnings": warnings}
-    return await propose(ctx, Draft("deployment", f"Deploy {training.model}", payload), warnings=warnings)
+    return warnings
 
 
 @tool(title="Overriding the analysis", needs=("trained_model",))

@@ -207,7 +207,7 @@ async def delete_workflow(ctx: ToolContext) -> ToolResult:
     if workflow.deployment:
         owns.append(f"the record of the deployed model {workflow.deployment.model_id} (it stays at the provider)")
     payload = {"name": workflow.name, "rows": workflow.total_rows, "owns": owns}
-    return await propose(ctx, Draft("delete", f"Delete {workflow.name}", payload), would_delete=owns)
+    return await propose(ctx, Draft("delete", f"Delete {workflow.name[:100]}", payload), would_delete=owns)
 
 
 WORKFLOW_TOOLS = (

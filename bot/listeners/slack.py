@@ -22,6 +22,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.listeners import forms, parse
+from bot.metrics import Metrics
 from bot.slack_api import Identity
 from storage.errors import StorageError
 from storage.ports import Inbox
@@ -45,6 +46,7 @@ def build(
     notify: Callable[[Tenant, str], None],
     client: AsyncWebClient,
     signing_secret: str,
+    metrics: Metrics,
 ) -> AsyncApp:
     """The Bolt app of one workspace. `identity` is None until auth.test has answered."""
 
@@ -72,7 +74,10 @@ def build(
         known = _known(identity)
         tenant = Tenant(enterprise=known.enterprise, team=known.team)
         if await inbox.accept(tenant, arrival.lane, arrival.item):
+            metrics.accepted.labels(arrival.item.kind).inc()
             notify(tenant, arrival.lane)
+        else:
+            metrics.repeated.labels(arrival.item.kind).inc()
 
     _listen(app, keep, identity)
     app.error(_failed)

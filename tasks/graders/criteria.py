@@ -25,6 +25,8 @@ async def propose(asker: Asker, *, instruction: str, goal: str, current: Sequenc
         rules.Criterion(str(one["name"]).strip()[:80], str(one["description"]).strip()[:600], float(one["weight"]))
         for one in answer.get("criteria") or ()
     ]
+    if any(one.weight <= 0 for one in given):
+        raise ModelAnswerInvalid("criteria: a weight is not above 0")
     whole = sum(one.weight for one in given)
     try:
         scaled = [rules.Criterion(one.name, one.description, round(one.weight / whole, 4)) for one in given]

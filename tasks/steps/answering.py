@@ -74,6 +74,7 @@ async def answer_and_grade(ctx: StepContext, model: str, row: Row, judge: Judge,
 def outcome(response: str, grade: Grade) -> Json:
     return {
         "response": cut(response, KEPT_CHARACTERS),
+        "length": len(response),
         "score": grade.score,
         "reasoning": cut(grade.reasoning, 1_000),
         "error": cut(grade.error, 300),

@@ -132,7 +132,7 @@ async def _prepared(ctx: StepContext, manifest: Manifest, threshold: float, *, e
 async def _embedded(
     ctx: StepContext, described: list[str], texts: list[str], *, sending: bool
 ) -> tuple[Embedder, list[list[float]]]:
-    if sending:
+    if sending and not isinstance(ctx.deps.embedder, OfflineEmbedder):
         try:
             return ctx.deps.embedder, await ctx.deps.embedder.embed([*described, *texts])
         except (ModelRefused, ModelAnswerInvalid):

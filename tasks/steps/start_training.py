@@ -1,7 +1,7 @@
 """Starts the training job that people approved: the intent first, then the provider, under one key.
 
-The key is the task's id, which comes from the approved proposal: whoever repeats this after a crash finds the job instead of paying
-for a second one. Watching the job is `tasks/training_watch.py`'s work.
+The key is the task's id, which comes from the approved proposal: whoever repeats this after a crash finds the job instead of
+paying for a second one. Watching the job is `tasks/training_watch.py`'s work; judging it is `finish_training.py`'s.
 """
 
 from __future__ import annotations
@@ -11,25 +11,27 @@ from dataclasses import dataclass, replace
 from storage.records import Json, TrainingSummary, Workflow
 from tasks import graders
 from tasks.drafting import digest
-from tasks.models.port import ModelUnavailable
 from tasks.rules import costs
 from tasks.rules.training import Method
-from tasks.step import Step, StepContext, StepError, StepReport
-from tasks.steps.answering import current_grader
-from tasks.steps.common import pinned_manifest, require_sending
+from tasks.step import Cancelled, Step, StepContext, StepError, StepReport
+from tasks.steps.answering import Judge, current_grader
+from tasks.steps.common import newest_workflow, pinned_manifest, require_sending
 from tasks.steps.upload_dataset import Files, ensure_files, method_of, train_share
-from tasks.trainers.port import Trainer, TrainerRefused, TrainerUnavailable, TrainingJob, TrainingRequest
+from tasks.trainers.port import Trainer, TrainerRefused, TrainingJob, TrainingRequest
 
 EPOCHS = 2
 EFFORT = "medium"
+ACTIVE = ("pending", "queued", "running", "paused")
+NOT_AVAILABLE = "training_not_available"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is asked of the backend."""
+    """What is asked of the backend. `begin_from` is the base model, or the checkpoint that training goes on from."""
 
     trainer: Trainer
     base_model: str
+    begin_from: str
     method: Method
     train_share: float
     hyperparameters: Json
@@ -37,15 +39,65 @@ class Plan:
 
 
 async def run(ctx: StepContext, params: Json) -> StepReport:
-    """params: `train_split` 0.9, `epochs`, `reasoning_effort`, `trainer`, `resume_from`; each over the configuration's."""
+    """params, each over the configuration's: `train_split` 0.9, `epochs`, `reasoning_effort`, `trainer`, `resume_from`,
+    `method`, `model_base`, `hyperparameters` (by the provider's names). Raises `TrainerUnavailable`, `StepError`."""
+    running = (await newest_workflow(ctx)).training
+    if running is not None and running.status in ACTIVE:
+        return _already(running)
     await require_sending(ctx)
     manifest = await pinned_manifest(ctx)
     plan = _plan(ctx, params)
     judge = await current_grader(ctx)
     files = await ensure_files(ctx, plan.trainer, manifest, method=plan.method, train=plan.train_share)
-    request = TrainingRequest(
+    request = _request(ctx, plan, files, judge)
+    await ctx.checkpoint("intent", {"key": request.key, "trainer": plan.trainer.name, "model": plan.begin_from})
+    job = await _created(ctx, plan.trainer, request)
+    return _report(ctx, plan, files, job, judge.number)
+
+
+def _already(running: TrainingSummary) -> StepReport:
+    facts: Json = {
+        "status": "already_running",
+        "job_id": running.job_id,
+        "message": "A training of this workflow is under way already, so no second one was started.",
+    }
+    return StepReport(facts=facts, summary="a training is under way already")
+
+
+def _plan(ctx: StepContext, params: Json) -> Plan:
+    settings = ctx.deps.settings
+    given = {name: value for name, value in params.items() if value is not None}
+    configuration = {**settings.training, **ctx.workflow.configuration, **given}
+    method = method_of(replace(ctx.workflow, configuration=configuration))
+    hyperparameters = dict(configuration.get("hyperparameters") or {})
+    hyperparameters.setdefault("n_epochs", int(configuration.get("epochs") or EPOCHS))
+    if method == "reinforcement":
+        hyperparameters.setdefault("reasoning_effort", str(configuration.get("reasoning_effort") or EFFORT))
+    base = str(configuration.get("model_base") or settings.base_model)
+    return Plan(
+        trainer=_trainer(ctx, str(configuration.get("trainer") or "auto")),
+        base_model=base,
+        begin_from=str(configuration.get("resume_from") or base),
+        method=method,
+        train_share=train_share(configuration),
+        hyperparameters=hyperparameters,
+        configuration=configuration,
+    )
+
+
+def _trainer(ctx: StepContext, name: str) -> Trainer:
+    if name == "auto":
+        return ctx.deps.trainer()
+    if name not in ctx.deps.trainers:
+        offered = ", ".join(ctx.deps.trainers)
+        raise StepError(f"There is no training backend {name!r}; there are: {offered}.", code="trainer")
+    return ctx.deps.trainers[name]
+
+
+def _request(ctx: StepContext, plan: Plan, files: Files, judge: Judge) -> TrainingRequest:
+    return TrainingRequest(
         key=ctx.task.id,
-        base_model=plan.base_model,
+        base_model=plan.begin_from,
         method=plan.method,
         training_file=files.training_id,
         validation_file=files.validation_id,
@@ -53,59 +105,52 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
         hyperparameters=plan.hyperparameters,
         suffix=ctx.workflow.name,
     )
-    await ctx.checkpoint("intent", {"key": request.key, "trainer": plan.trainer.name, "base_model": plan.base_model})
-    await ctx.progress(3, 3, "starting the job")
-    return _report(ctx, plan, files, await _created(plan.trainer, request), judge.number)
 
 
-def _plan(ctx: StepContext, params: Json) -> Plan:
-    settings = ctx.deps.settings
-    configuration = {**settings.training, **ctx.workflow.configuration, **{k: v for k, v in params.items() if v is not None}}
-    if configuration.get("trainer") in (None, "", "auto"):
-        trainer = ctx.deps.trainer()
-    elif configuration["trainer"] in ctx.deps.trainers:
-        trainer = ctx.deps.trainers[configuration["trainer"]]
-    else:
-        offered = ", ".join(ctx.deps.trainers)
-        raise StepError(f"There is no training backend {configuration['trainer']!r}; there are: {offered}.", code="trainer")
-    workflow = replace(ctx.workflow, configuration=configuration)
-    method = method_of(workflow)
-    hyperparameters = dict(configuration.get("hyperparameters") or {})
-    hyperparameters.setdefault("n_epochs", int(configuration.get("epochs") or EPOCHS))
-    if method == "reinforcement":
-        hyperparameters.setdefault("reasoning_effort", str(configuration.get("reasoning_effort") or EFFORT))
-    base = str(configuration.get("resume_from") or configuration.get("model_base") or settings.base_model)
-    return Plan(trainer, base, method, train_share(configuration), hyperparameters, configuration)
-
-
-async def _created(trainer: Trainer, request: TrainingRequest) -> TrainingJob:
+async def _created(ctx: StepContext, trainer: Trainer, request: TrainingRequest) -> TrainingJob:
+    """The job, made or found again. Who stops the task while it is being made stops the job, too."""
+    if ctx.cancelled():
+        raise Cancelled
     try:
-        return await trainer.create(request)
-    except TrainerUnavailable as error:
-        raise ModelUnavailable(str(error)) from error
+        job = await trainer.create(request)
+        if ctx.cancelled():
+            await trainer.cancel(job.id)
+            raise Cancelled
     except TrainerRefused as error:
-        raise StepError(str(error), code=error.code or "trainer_refused", next="configure_training") from error
+        raise _refused(error) from error
+    return job
+
+
+def _refused(error: TrainerRefused) -> StepError:
+    if error.code != NOT_AVAILABLE:
+        return StepError(str(error), code=error.code or "trainer_refused", next="configure_training")
+    words = (
+        f"{error} Nothing is lost: rows, topics, grader and dry run stay, and the rows can be exported as JSONL now "
+        "and trained elsewhere."
+    )
+    return StepError(words, code=NOT_AVAILABLE, next="export_dataset")
 
 
 def _report(ctx: StepContext, plan: Plan, files: Files, job: TrainingJob, grader_version: int) -> StepReport:
-    split = files.sides.split
+    split, cost = files.sides.split, _estimate(ctx, plan, files)
     summary = TrainingSummary(
         job_id=job.id,
         trainer=plan.trainer.name,
-        status="pending" if job.status in ("completed", "failed", "cancelled") else job.status,  # the watch settles those
+        status=job.status if job.status in ACTIVE else "pending",  # the watch settles a job that is over already
         base_model=plan.base_model,
         configuration={
             **plan.configuration,
             "method": plan.method,
             "train_split": plan.train_share,
             "hyperparameters": plan.hyperparameters,
+            "dataset_id": ctx.workflow.dataset_id,
+            "estimate_usd": cost,
         },
         digest=training_digest(ctx.workflow, plan.configuration),
         dataset_version=ctx.workflow.dataset_version,
         grader_version=grader_version,
         requested_by=ctx.task.by,
         started_at=ctx.deps.clock(),
-        progress={"train_count": files.train_count, "validation_count": files.validation_count},
     )
 
     def change(workflow: Workflow) -> Workflow:
@@ -113,21 +158,17 @@ def _report(ctx: StepContext, plan: Plan, files: Files, job: TrainingJob, grader
 
     facts: Json = {
         "job_id": job.id,
-        "base_model": plan.base_model,
+        "base_model": plan.begin_from,
         "method": plan.method,
         "train_count": files.train_count,
         "validation_count": files.validation_count,
         "hyperparameters": plan.hyperparameters,
         "synthetic_validation": split.synthetic_validation,
         "leakage": split.leakage,
+        "estimate_usd": cost,
     }
-    return StepReport(
-        facts=facts,
-        change=change,
-        view="training_started",
-        summary=f"training {plan.base_model} on {files.train_count:,} rows",
-        cost_usd=_estimate(ctx, plan, files),
-    )
+    words = f"training {plan.begin_from} on {files.train_count:,} rows"
+    return StepReport(facts=facts, change=change, view="training_started", summary=words, cost_usd=cost)
 
 
 def training_digest(workflow: Workflow, configuration: Json) -> str:

@@ -1,6 +1,7 @@
 """One question to the base and to the trained model, side by side, each scored by the current grader where there is one.
 
-What somebody types here is sent to the model because they asked for just that; no row is.
+What somebody types here is sent to the model because they asked for just that. The rows' common system message goes with it
+only where rows may be sent.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from tasks.models.port import ModelAnswerInvalid, ModelRefused
 from tasks.step import Step, StepContext, StepError, StepReport
 from tasks.steps.answering import Judge, current_grader, respond, sample_of
 from tasks.steps.answering import bench as opened_bench
-from tasks.steps.common import cut, has_model, pinned_manifest
+from tasks.steps.common import cut, has_model, may_send_rows, pinned_manifest
 
 SHOWN_CHARACTERS = 2_800
 LOOKED_AT = 5
@@ -30,11 +31,12 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     training = ctx.workflow.training
     if training is None:
         raise StepError("There is no trained model yet: train one.", code="trained_model", next="start_training")
-    tuned = ctx.workflow.deployment.model_id if ctx.workflow.deployment else training.model
     row = Row(id="try", input=Input(messages=[*await _system(ctx), {"role": "user", "content": prompt}]))
     judge = await _judge(ctx)
-    found = {name: await _answer(ctx, name, model, row, judge) for name, model in (("base", training.base_model), ("tuned", tuned))}
-    return StepReport(facts={"prompt": cut(prompt, 1_000), **found}, view="tried", summary="answered side by side")
+    base = await _answer(ctx, "base", training.base_model, row, judge)
+    tuned = await _answer(ctx, "tuned", training.model, row, judge)
+    facts: Json = {"prompt": cut(prompt, 1_000), "base": base, "tuned": tuned}
+    return StepReport(facts=facts, view="tried", summary="answered side by side")
 
 
 async def _answer(ctx: StepContext, name: str, model: str, row: Row, judge: Judge | None) -> Json:
@@ -44,7 +46,8 @@ async def _answer(ctx: StepContext, name: str, model: str, row: Row, judge: Judg
     try:
         reply = await respond(ctx, model, row)
     except (ModelRefused, ModelAnswerInvalid) as error:
-        raise StepError(f"{model} would not answer. It may still be loading; try again in a minute.", code="model_refused") from error
+        words = f"{model} would not answer. It may still be loading; try again in a minute."
+        raise StepError(words, code="model_refused", next="try_model") from error
     answer: Json = {"model": model, "text": cut(reply.text, SHOWN_CHARACTERS)}
     if judge is not None:
         async with opened_bench(ctx) as bench:
@@ -63,6 +66,8 @@ async def _judge(ctx: StepContext) -> Judge | None:
 
 async def _system(ctx: StepContext) -> list[Json]:
     """The system message that the rows share, since that is what the model was trained with; none when they differ."""
+    if not await may_send_rows(ctx):
+        return []
     manifest = await pinned_manifest(ctx)
     rows = await asyncio.to_thread(ctx.deps.datasets.sample, manifest, LOOKED_AT, seed=0)
     firsts = [row.input.messages[0] for row in rows if row.input.messages]

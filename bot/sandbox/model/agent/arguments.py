@@ -11,6 +11,7 @@ from bot.sandbox.model.agent.outline import parse_outline
 from bot.sandbox.model.agent.situation import Situation, find
 from bot.sandbox.model.asks import Json
 from bot.sandbox.model.structured.criteria import weighted_names
+from bot.sandbox.model.structured.topic_labels import closest
 from bot.sandbox.model.words import overlap, stems
 
 Arguments = Callable[[str, Situation], Json]
@@ -30,6 +31,21 @@ _STEP_WORDS = (
     ("deployment", r"deploy"),
 )
 _TEMPLATES = r"(?P<name>customer support|support|e-?commerce|shop|coding(?: assistant)?|code|finance|financial|health\w*(?: intake)?|tool[- ]using(?: agent)?|agent)"
+_TEMPLATE_NAMES = (
+    ("support", "customer_support"),
+    ("commerce", "ecommerce"),
+    ("shop", "ecommerce"),
+    ("cod", "coding_assistant"),
+    ("financ", "finance"),
+    ("health", "healthcare_intake"),
+    ("agent", "tool_using_agent"),
+)
+_TARGET = re.compile(
+    r"(?P<name>[A-Za-z][A-Za-z /&'_-]*?)\s*(?:[:=]|\bto\b|\bat\b|\bbe\b)?\s*(?P<share>\d{1,3}(?:\.\d+)?)\s*(?:%|percent)?"
+)
+_LEAD_IN = re.compile(
+    r"^.*\btargets?\b(?: (?:for|of|to))?|\b(?:and|the|percent|should|have|get|make)\b", re.I
+)
 _PRESETS = ("quality", "correctness", "tool_usage", "format_compliance", "conciseness")
 
 
@@ -90,6 +106,15 @@ def known_topics(situation: Situation) -> dict[str, str]:
     return found
 
 
+def find_first(situation: Situation, key: str) -> list[Any]:
+    """The newest list that was seen under the key; [] when there is none."""
+    for seen in situation.knowledge():
+        found = find(seen, key)
+        if isinstance(found, list):
+            return found
+    return []
+
+
 def criteria_in(words: str) -> list[Json]:
     """Weighted criteria as the judge's configuration takes them; [] when the words carry no weights."""
     named = weighted_names(words)
@@ -115,9 +140,10 @@ def _generate_topics(words: str, situation: Situation) -> Json:
         rf"{_TEMPLATES}[\w -]*template|template\b.*?{_TEMPLATES.replace('name', 'other')}", words, re.I
     )
     if template:
+        said = (template.group("name") or template.group("other")).lower()
         return {
             "method": "template",
-            "template_name": (template.group("name") or template.group("other")).lower(),
+            "template_name": next(name for part, name in _TEMPLATE_NAMES if part in said),
         }
     if re.search(r"\btemplate\b", words, re.I):
         return {"method": "template"}
@@ -156,11 +182,10 @@ def _categorize(words: str, situation: Situation) -> Json:
 def _targets(words: str, situation: Situation) -> Json:
     known = known_topics(situation)
     targets: Json = {}
-    for clause in re.split(r"[,;\n]|\band\b", words):
-        share = re.search(r"(\d{1,3}(?:\.\d+)?)\s*(?:%|percent)?", clause)
-        named = topics_named(re.sub(r"[\d.%]+", " ", clause), situation)
-        if share and named:
-            targets[named[0] if named[0] in known else named[0].lower()] = float(share.group(1))
+    for match in _TARGET.finditer(words):
+        name = _LEAD_IN.sub("", match.group("name")).strip(" :,-")
+        if stems(name):
+            targets[closest(name, known) or name.lower()] = float(match.group("share"))
     return {"targets": targets}
 
 
@@ -186,10 +211,8 @@ def _generation(words: str, situation: Situation) -> Json:
             "variations_per_record": max(1, -(-(count or 3 * len(seeds)) // len(seeds))),
         }
     if count:
-        arguments |= {
-            "count": count,
-            "count_per_topic": count if seeds else max(1, round(count / max(1, len(topics)))),
-        }
+        spread_over = 1 if seeds else len(topics) or len(find_first(situation, "under_represented"))
+        arguments |= {"count": count, "count_per_topic": max(1, round(count / max(1, spread_over)))}
     return {name: value for name, value in arguments.items() if value is not None}
 
 
@@ -284,7 +307,7 @@ def _training(words: str, situation: Situation) -> Json:
         "reasoning_effort": effort.group(1).lower() if effort else None,
         "method": method,
         "template": template.group(1).lower() if template else None,
-        "hyperparameters": {"n_epochs": int(epochs.group(1))} if epochs else None,
+        "hyperparameters": {"epochs": int(epochs.group(1))} if epochs else None,
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -310,7 +333,12 @@ def _try(words: str, situation: Situation) -> Json:
         words,
         re.I | re.S,
     )
-    return {"prompt": text or (after.group("q").strip() if after else None)}
+    return {"prompt": text or (after.group("q").strip() if after else "")}
+
+
+def _because(words: str, situation: Situation) -> Json:
+    reason = re.search(r"\b(?:because|since|as)\s+(?P<why>.{4,})$", words, re.I)
+    return {"reason": reason.group("why") if reason else words}
 
 
 def _step(words: str, situation: Situation) -> Json:
@@ -319,14 +347,13 @@ def _step(words: str, situation: Situation) -> Json:
 
 
 def _skip(words: str, situation: Situation) -> Json:
-    because = re.search(r"\b(?:because|since|as)\s+(?P<why>.{4,})$", words, re.I)
-    return _step(words, situation) | {"reason": because.group("why") if because else words}
+    return _step(words, situation) | _because(words, situation)
 
 
 def _records(words: str, situation: Situation) -> Json:
     wanted: Json = {}
     if re.search(r"low[- ]confidence|unsure|needs? review", words, re.I):
-        wanted["confidence"] = "low"
+        wanted["confidence"] = 0.7
     if re.search(r"\binvalid|broken|rejected|wrong rows?\b", words, re.I):
         wanted["valid"] = False
     if re.search(r"\bgenerated|synthetic\b", words, re.I):
@@ -380,6 +407,8 @@ _MAKERS: dict[str, Arguments] = {
     "rollback_to_step": _step,
     "advance_to_step": _step,
     "skip_step": _skip,
+    "override_verdict": _because,
+    "override_deploy": _because,
     "get_dataset_records": _records,
     "update_record": _update,
     "export_dataset": _export,

@@ -25,12 +25,13 @@ def fit(arguments: Mapping[str, Any], tool: Tool) -> Json:
     """Only what the schema knows, in its types; required parameters without a value are filled with null or nothing."""
     properties: Json = tool.parameters.get("properties") or {}
     fitted: Json = {}
-    for name, value in arguments.items():
-        known = next(
-            (key for key in (name, *_SYNONYMS.get(name, ())) if key in properties and key not in fitted), None
-        )
-        if known is not None and value is not None:
-            fitted[known] = _typed(value, properties[known])
+    given = {name: value for name, value in arguments.items() if value is not None}
+    for name in sorted(
+        given, key=lambda one: one not in properties
+    ):  # its own name first, other names for what is left
+        known = next((key for key in (name, *_SYNONYMS.get(name, ())) if key in properties), None)
+        if known is not None and known not in fitted:
+            fitted[known] = _typed(given[name], properties[known])
     for name in tool.parameters.get("required") or ():
         if name not in fitted:
             fitted[name] = _absent(properties.get(name) or {})
@@ -43,6 +44,8 @@ def _typed(value: Any, schema: Mapping[str, Any]) -> Any:
     if options:
         return _typed(value, next((one for one in options if _is_type(value, one.get("type"))), options[0]))
     kind = schema.get("type")
+    if "const" in schema:
+        return schema["const"]
     if schema.get("enum") and value not in schema["enum"]:
         near = [one for one in schema["enum"] if set(_stems_of(one)) & set(_stems_of(value))]
         return near[0] if near else schema["enum"][0]

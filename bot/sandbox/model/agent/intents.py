@@ -64,7 +64,7 @@ PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
         (
             (r"\b(merge|combine|rename|nest)\b", 3),
             (r"\b(add|create|include|remove|delete|drop|split|put|move|introduce)\b", 1.6),
-            (r"\b(topics?|categor(y|ies)|under|tree|hierarchy|branch|leaf|subtopic)\b", 2),
+            (r"\b(topics?|categor(y|ies)|under|tree|hierarchy|branch|leaf|subtopic)\b", 1.9),
         ),
     ),
     (
@@ -135,7 +135,16 @@ PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
         ),
     ),
     ("estimate_resources", ((r"\b(estimate|costs?|price|how much|how long|expensive|gpu|resources)\b", 3.2),)),
-    ("start_training", ((r"\b(train|fine-?tune)\b", 2.6), (r"\b(start|begin|launch|kick off|run)\b.*\btraining\b", 3.4))),
+    ("start_training", ((r"\b(train|fine-?tune)\b", 2.8), (r"\b(start|begin|launch|kick off|run)\b.*\btraining\b", 3.4))),
+    (
+        "override_verdict",
+        ((r"\b(override|in spite of|despite|even so|regardless|anyway)\b", 3), (r"\b(train\w*|verdict|no-?go|warning|go on)\b", 1.5)),
+    ),
+    ("override_deploy", ((r"\b(override|in spite of|despite|even so|regardless|anyway)\b", 3), (r"\b(deploy\w*)\b", 2))),
+    (
+        "advance_to_step",
+        ((rf"\b(let'?s (go|move|get)|go (on|ahead)|move on|advance|proceed|skip ahead|jump)( on)? to (the )?({_STEPS})\b", 4.6),),
+    ),
     ("deploy_model", ((r"\b(deploy\w*|ship it|go live|put (it )?(in|into) production|publish|roll ?out)\b", 4),)),
     (
         "try_model",

@@ -22,6 +22,7 @@ from bot.sandbox.model.agent.wording import next_step
 
 STRONG = 3.9
 SEEDS = 20
+ACTIVE = ("pending", "queued", "running", "paused")
 _EXPLICIT_GOAL = re.compile(r"\bgoal\b\s*(is|:|-|–)", re.I)
 _OFFERED = (
     ("propose topics", "generate_topics"),
@@ -106,11 +107,7 @@ def _is_goal(text: str, intents: list[Intent], expecting: str, situation: Situat
 def _redirected(intent: Intent, situation: Situation) -> Intent:
     """Where the state of things gives the words another meaning."""
     training = str((situation.workflow or {}).get("training_status") or "")
-    if (
-        intent.tool == "get_workflow_status"
-        and training in ("pending", "queued", "running")
-        and _asks_if_done(intent.words)
-    ):
+    if intent.tool == "get_workflow_status" and training in ACTIVE and _asks_if_done(intent.words):
         return Intent("check_training_status", intent.words, intent.score)
     if (
         intent.tool == "delete_records"
@@ -142,13 +139,16 @@ def _taken_up(situation: Situation) -> list[Intent]:
 
 
 def _calls(intent: Intent, situation: Situation) -> list[Wanted]:
-    if intent.tool == "cancel_job" and not situation.running_jobs:
+    training = str((situation.workflow or {}).get("training_status") or "")
+    if intent.tool == "cancel_job" and not (situation.running_jobs or training in ACTIVE):
         return []
     call = Wanted(intent.tool, arguments_for(intent.tool, intent.words, situation))
     if intent.tool in ("generate_synthetic_data", "generate_preview") and wants_seeds(intent.words):
         return [*_look_at_seeds(situation), call]
     if intent.tool == "run_dry_run" and intent.tool not in situation.tools:
-        return [Wanted("upload_dataset", {})]
+        return [Wanted("upload_dataset", {"then_dry_run": True})]
+    if intent.tool == "try_model" and not call.arguments.get("prompt"):
+        return []
     return [call]
 
 

@@ -60,7 +60,7 @@ def _remedy(situation: Situation) -> Wanted | None:
     last = situation.results[-1]
     ready = "upload_dataset" in situation.tools and not situation.called("upload_dataset")
     if ready and last.missing == ["uploaded_dataset"]:
-        return Wanted("upload_dataset", {})
+        return Wanted("upload_dataset", {"then_dry_run": last.tool == "run_dry_run"})
     return None
 
 

@@ -10,6 +10,7 @@ from bot.sandbox.model.asks import Json
 
 FEW_ROWS = 20
 TAKEN_UP_AGAIN = (
+    "generate_topics", "generate_preview", "configure_grader",
     "run_dry_run", "test_grader_sample", "check_viability", "sync_evaluator", "categorize_records", "analyze_coverage",
     "generate_synthetic_data", "start_training", "deploy_model",
 )  # fmt: skip
@@ -25,6 +26,8 @@ def calls_for(situation: Situation) -> list[Wanted]:
         return _begin(situation)
     if kind == "proposal_approved" and "topic" in str(event.get("kind")):
         return _categorise(situation)
+    if kind == "proposal_approved" and "consent" in str(event.get("kind")):
+        return _unfinished_order(situation)
     if kind != "step_finished":
         return []
     if is_validation(operation):
@@ -88,7 +91,8 @@ def _categorise(situation: Situation) -> list[Wanted]:
 
 
 def _measure_coverage(event: Json, situation: Situation) -> list[Wanted]:
-    known = find(event, "balance_score") is not None or _waits("coverage", situation)
+    score = (situation.workflow or {}).get("balance_score")
+    known = score is not None or find(event, "balance_score") is not None or _waits("coverage", situation)
     return [] if known else [Wanted("analyze_coverage", {})]
 
 
@@ -99,10 +103,21 @@ def _unfinished_order(situation: Situation) -> list[Wanted]:
         for intent in read_again(situation.last_words, situation)
     ]
     refused = [Wanted(result.tool, result.arguments) for result in situation.since_words if not result.ok]
+    going = [
+        name
+        for result in situation.since_words
+        if result.arguments.get("then_dry_run")
+        for name in ("run_dry_run",)
+    ]
     for wanted in (*refused, *said):
         tried = [result for result in situation.since_words if result.tool == wanted.tool]
         done = any(result.ok for result in tried)
-        if wanted.tool in TAKEN_UP_AGAIN and wanted.tool in situation.tools and not done and len(tried) < 2:
+        if (
+            wanted.tool in TAKEN_UP_AGAIN
+            and wanted.tool in situation.tools
+            and not (done or wanted.tool in going)
+            and len(tried) < 2
+        ):
             return [wanted]
     return []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.sandbox.model.agent import wording
 from bot.sandbox.model.agent.intents import mood_of
 from bot.sandbox.model.agent.orders import intents_in
+from bot.sandbox.model.agent.prerequisites import missing_for
 from bot.sandbox.model.agent.reactions import FEW_ROWS, is_validation, known_goal, operation_of, valid_rows
 from bot.sandbox.model.agent.situation import Situation
 from bot.sandbox.model.agent.wording import (
@@ -21,17 +22,6 @@ from bot.sandbox.model.agent.wording import (
 from bot.sandbox.model.asks import Json
 from bot.sandbox.model.words import joined, sentences
 
-STEP_OF_TOOL = {
-    "categorize_records": "categorize",
-    "analyze_coverage": "coverage_generation",
-    "get_coverage_recommendations": "coverage_generation",
-    "run_dry_run": "dry_run",
-    "upload_dataset": "dry_run",
-    "start_training": "training",
-    "deploy_model": "deployment",
-    "try_model": "deployment",
-    "test_grader_sample": "dry_run",
-}
 MOST_SENTENCES = 3
 
 
@@ -45,7 +35,8 @@ def reply_words(situation: Situation) -> str:
     blocked = _blocked_words(situation)
     if not body and not blocked:
         body = [_small_talk(situation)]
-    text = _joined([*body, blocked])
+    text = _joined(body)
+    text = f"{text} {blocked}".strip()
     return text if text.endswith("?") else f"{text} {_closing(situation)}".strip()
 
 
@@ -60,6 +51,8 @@ def _event_words(event: Json, situation: Situation) -> str:
         case "step_finished":
             return _finished_words(operation, event, situation)
         case "step_failed":
+            if event.get("code") == "cancelled":
+                return f"{_title(event, operation)}: {event.get('message')}"
             reason = event.get("message") or event.get("error") or "no reason was given"
             return f"{_title(event, operation)} did not work: {str(reason).rstrip('.')}. {following(event)}".strip()
         case "proposal_approved":
@@ -107,19 +100,15 @@ def _welcome_words(event: Json) -> str:
 
 
 def _blocked_words(situation: Situation) -> str:
-    """For orders whose tool is not on offer now: which steps come first."""
+    """For orders whose tool is not on offer now: everything that comes first, in order, and the next action."""
     for intent in intents_in(situation):
-        if (
-            intent.tool in situation.tools
-            or situation.called(intent.tool)
-            or situation.called("upload_dataset")
-        ):
+        handled = intent.tool in situation.tools or situation.called(intent.tool)
+        if handled or intent.tool == "cancel_job" or situation.called("upload_dataset"):
             continue
-        if intent.tool == "cancel_job" or situation.workflow is None:
-            continue
-        before = wording.open_steps_before(situation.workflow, STEP_OF_TOOL.get(intent.tool, ""))
-        first = f" First comes: {joined(before)}." if before else ""
-        return f"{label(intent.tool).capitalize()} is not possible at this point.{first}"
+        missing = missing_for(intent.tool, situation.workflow)
+        listed = " ".join(f"({place}) {what};" for place, what in enumerate(missing, 1)).rstrip(";")
+        why = f" Missing: {listed}." if listed else ""
+        return f"{label(intent.tool).capitalize()} is not possible at this point.{why}"
     return ""
 
 
@@ -128,6 +117,8 @@ def _small_talk(situation: Situation) -> str:
     mood = mood_of(text)
     if situation.proposals and mood in ("affirm", "deny"):
         return "The button on the card decides this, not I."
+    if any(intent.tool == "try_model" for intent in intents_in(situation)):
+        return "Say what to ask both models, such as “try it: where is my order?”"
     if any(intent.tool == "cancel_job" for intent in intents_in(situation)):
         return "Nothing is running, so there is nothing to stop."
     if mood == "thanks":
@@ -148,6 +139,9 @@ def _closing(situation: Situation) -> str:
     """The next action; while a card is open no yes-or-no question, because "yes" would decide the card."""
     if situation.results and (began(situation.results[-1]) or card_of(situation.results[-1])):
         return _after_a_start(situation)
+    last = situation.results[-1] if situation.results else None
+    if last is not None and last.tool == "advance_to_step" and situation.workflow and not situation.proposals:
+        return wording.offer_for(str(last.answer.get("asked_for")), situation.workflow)
     kinds = [str(item.get("kind")) for item in situation.proposals]
     if len(kinds) == 1 and any("grader" in operation_of(event) for event in situation.events):
         return "Approve the card if these scores look right to you, or tell me what to change."

@@ -39,12 +39,14 @@ def tell(result: Result) -> str:
     answer = result.answer
     if not result.ok:
         return refusal(result)
+    if answer.get("status") == "already_running":
+        return f"{label(result.tool).capitalize()} runs already; it was not started twice."
+    if began(result):
+        return f"I have started {label(result.tool)}; the result comes here by itself."
     title = find(answer, "title")
     if card_of(result):
         named = f" “{title}”" if isinstance(title, str) else ""
         return f"The card{named} is in the thread: approve it there, or tell me what to change."
-    if began(result):
-        return f"I have started {label(result.tool)}; the result comes here by itself."
     return facts(result.tool, answer) or f"Done: {label(result.tool)}."
 
 
@@ -55,10 +57,8 @@ def card_of(result: Result) -> bool:
 
 def began(result: Result) -> bool:
     """Whether the call started something that reports later."""
-    answer = result.answer
-    job = answer.get("job_id") or answer.get("task_id")
-    reports_later = answer.get("status") in ("started", "queued") or answer.get("started")
-    return result.ok and bool(reports_later or (job and len(answer) <= 6))
+    status = result.answer.get("status")
+    return result.ok and (status in ("started", "already_running") or bool(result.answer.get("started")))
 
 
 def refusal(result: Result) -> str:
@@ -141,12 +141,6 @@ def next_step(workflow: Json) -> str:
     return "completed"
 
 
-def open_steps_before(workflow: Json | None, step: str) -> list[str]:
-    steps = (workflow or {}).get("steps") or {}
-    before = STEP_ORDER[: STEP_ORDER.index(step)] if step in STEP_ORDER else ()
-    return [STEP_TITLES[one] for one in before if steps.get(one) not in ("completed", "skipped")]
-
-
 def following(answer: Json) -> str:
     """The next action that a refusal or failure names, in words; "" when it names none."""
     following = answer.get("next")
@@ -180,6 +174,26 @@ def _data_words(data: Json) -> str:
     return f"{text}."
 
 
+def _begun_words(data: Json) -> str:
+    goal, valid = find(data, "goal", "training_goals"), find(data, "valid_count")
+    named = f"The goal is set: “{str(goal).rstrip('.')}”." if goal else ""
+    return f"{named} {_data_words(data) if valid else ''}".strip()
+
+
+def _status_words(data: Json) -> str:
+    workflow, last = data.get("workflow"), find(data, "last_what")
+    if not isinstance(workflow, dict):
+        return ""
+    parts = [f"“{workflow.get('name')}” is at {workflow.get('position') or workflow.get('step')}"]
+    score = data.get("balance_score")
+    parts += [f"balance {score:.2f}"] if isinstance(score, (int, float)) else []
+    parts += [f"last: {last}"] if last else []
+    for job in data.get("jobs") or []:
+        counted = f" ({job['done']} of {job['total']})" if job.get("total") else ""
+        parts.append(f"running: {str(job.get('operation')).replace('_', ' ')}{counted}")
+    return f"{'; '.join(parts)}."
+
+
 def _topic_words(data: Json) -> str:
     names = [
         str(node.get("name")) for node in find(data, "hierarchy", "topics") or [] if isinstance(node, dict)
@@ -191,7 +205,12 @@ def _label_words(data: Json) -> str:
     assigned, low = find(data, "assigned_count", "assigned"), find(data, "low_confidence_count")
     if assigned is None:
         return ""
-    text = f"{assigned} rows have a topic"
+    counts = find(data, "by_topic")
+    small = (
+        sorted(counts.values(), key=lambda one: one.get("count", 0))[:2] if isinstance(counts, dict) else []
+    )
+    fewest = joined([f"{_name(one)} ({one.get('count')})" for one in small if isinstance(one, dict)])
+    text = f"{assigned} rows have a topic, fewest in {fewest}" if fewest else f"{assigned} rows have a topic"
     return f"{text}; {low} of them are uncertain and worth a look." if low else f"{text}."
 
 
@@ -264,7 +283,10 @@ def _cost_words(data: Json) -> str:
 
 _WRITERS: tuple[tuple[str, Callable[[Json], str]], ...] = (
     ("get_dataset_records", _record_words),
-    ("start_finetune", _data_words), ("valid", _data_words), ("ingest", _data_words), ("import", _data_words),
+        ("start_finetune", _begun_words),
+    ("get_workflow_status", _status_words),
+    ("try", lambda data: "Both answers are above, side by side."),
+ ("valid", _data_words), ("ingest", _data_words), ("import", _data_words),
     ("stats", _data_words), ("preview", lambda data: "The preview is above; none of it is in the dataset."),
     ("generate_topics", _topic_words), ("propose", _topic_words), ("topic", _topic_words),
     ("categor", _label_words), ("synthetic", _generated_words), ("generat", _generated_words),

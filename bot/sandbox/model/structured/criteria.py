@@ -128,7 +128,7 @@ def spread(points: Sequence[float], total: int) -> list[int]:
     whole = sum(points) or 1
     if abs(whole - total) < 1e-9 and all(float(one).is_integer() for one in points):
         return [int(one) for one in points]
-    for step in (5, 1):
+    for step in (5, 1) if total % 5 == 0 else (1,):
         shares = _running(points, whole, total, step)
         if all(share > 0 for share in shares):
             return shares

@@ -48,7 +48,15 @@ CONTRACT: dict[str, tuple[str, ...]] = {
     "try_model": ("prompt",),
 }  # fmt: skip
 
-STEPS = ("topics_config", "categorize", "coverage_generation", "grader_config", "dry_run", "training", "deployment")
+STEPS = (
+    "topics_config",
+    "categorize",
+    "coverage_generation",
+    "grader_config",
+    "dry_run",
+    "training",
+    "deployment",
+)
 
 
 def tools(*names: str) -> tuple[Tool, ...]:

@@ -124,7 +124,7 @@ def test_home_reactions_and_stop_are_told(place: Place) -> None:
     root = ada.post("hi")
     ada.react(root, "eyes")
     ada.open_home()
-    who = {"recipient_user_id": "U0ADA", "recipient_team_id": "T0SANDBOX"}
+    who: Json = {"recipient_user_id": "U0ADA", "recipient_team_id": "T0SANDBOX"}
     stream = place.call("chat.startStream", channel="C0MODELS", thread_ts=root, **who)["ts"]
     ada.stop(root)
     assert place.app.event("reaction_added")["event"]["item"]["ts"] == root

@@ -175,7 +175,7 @@ def test_a_stream_grows_and_ends_with_blocks(place: Place) -> None:
     root = place.person().post("question")
     refused = place.call("chat.startStream", channel="C0MODELS", thread_ts=root)
     assert refused["error"] == "missing_recipient_user_id"
-    who = {"recipient_user_id": "U0ADA", "recipient_team_id": "T0SANDBOX"}
+    who: Json = {"recipient_user_id": "U0ADA", "recipient_team_id": "T0SANDBOX"}
     ts = place.call("chat.startStream", channel="C0MODELS", thread_ts=root, markdown_text="One ", **who)["ts"]
     chunk = {"type": "task_update", "id": "t1", "title": "Read rows", "status": "in_progress"}
     assert place.call("chat.appendStream", channel="C0MODELS", ts=ts, markdown_text="two.")["ok"]
@@ -239,7 +239,7 @@ def test_files_where_the_app_is_not_stay_hidden(place: Place) -> None:
 
 def test_reactions_are_added_once_and_taken_back(place: Place) -> None:
     ts = place.person().post("hi")
-    react = {"channel": "C0MODELS", "timestamp": ts, "name": "eyes"}
+    react: Json = {"channel": "C0MODELS", "timestamp": ts, "name": "eyes"}
     assert place.call("reactions.add", **react)["ok"]
     assert place.call("reactions.add", **react)["error"] == "already_reacted"
     assert place.person().messages()[0]["reactions"][0]["users"] == ["U0FINETUNE"]
@@ -259,7 +259,7 @@ def test_a_status_shows_until_the_app_answers(place: Place) -> None:
 
 def test_a_session_processes_until_the_app_says_otherwise(place: Place) -> None:
     root = place.person().post("hi")
-    where = {"channel_id": "C0MODELS", "thread_ts": root}
+    where: Json = {"channel_id": "C0MODELS", "thread_ts": root}
     assert (
         place.call("agents.sessions.setStatus", status="processing", title="Tune", **where)["title"] == "Tune"
     )
@@ -290,7 +290,7 @@ def test_blocks_can_be_validated_before_they_are_sent(place: Place) -> None:
 
 
 def test_an_installation_brings_a_working_token(place: Place) -> None:
-    given = {"client_id": "sandbox-client", "client_secret": "sandbox-secret", "code": "code-1"}
+    given: Json = {"client_id": "sandbox-client", "client_secret": "sandbox-secret", "code": "code-1"}
     token = place.call("oauth.v2.access", token="", form=True, **given)["access_token"]
     assert place.call("auth.test", token=token)["ok"]
     assert place.call("auth.test")["ok"]

@@ -13,12 +13,13 @@ const day = (ts) => new Date(Number(ts) * 1000).toLocaleDateString(undefined, { 
 // `view` knows the state, opens threads, and says whether this list is a thread.
 export function showMessages(list, found, view) {
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-  const grew = list._count !== undefined && found.length > list._count;
   const rows = found.map((message, n) => ({ message, joined: joins(found[n - 1], message), day: day(message.ts) !== day(found[n - 1]?.ts ?? 0) }));
   keyed(list, rows, (row) => `${list._place} ${row.message.ts}`, (row) => item(row, view));
-  if (atEnd || list._count === undefined || list._shown !== list._place) list.scrollTop = list.scrollHeight;
-  if (grew && atEnd) requestAnimationFrame(() => (list.scrollTop = list.scrollHeight));
-  list._count = found.length;
+  const toEnd = () => (list.scrollTop = list.scrollHeight);
+  if (atEnd || list._shown !== list._place) {
+    toEnd();
+    requestAnimationFrame(toEnd); // once the status line below has found its place
+  }
   list._shown = list._place;
 }
 
@@ -74,9 +75,15 @@ function fileCard(file) {
   if (file.mode === "tombstone") return el("div.file-card.gone", {}, icon("file"), el("span", {}, "This file was deleted."));
   const address = `/sandbox/files/${encodeURIComponent(file.id)}/content`;
   if (/^image\/(png|jpeg|gif|webp)$/.test(file.mimetype)) {
-    return el("figure.picture", {}, el("figcaption", {}, file.title), el("a", { href: address, target: "_blank", rel: "noopener" }, el("img", { src: address, alt: file.alt_txt ?? file.title })));
+    return el("figure.picture", {}, el("figcaption", {}, file.title), el("a", { href: address, target: "_blank", rel: "noopener" }, el("img", { src: address, alt: file.alt_txt ?? file.title, onload: keepEnd })));
   }
   return el("a.file-card", { href: address, download: file.name }, icon("file"), el("span.file-name", {}, file.name), el("small", {}, `${file.pretty_type} · ${size(file.size)}`));
+}
+
+// A picture that arrives late pushes the words up; whoever read the end stays there.
+function keepEnd(event) {
+  const list = event.target.closest(".scroll");
+  if (list && list.scrollHeight - list.scrollTop - list.clientHeight < event.target.height + 120) list.scrollTop = list.scrollHeight;
 }
 
 function reactions(message, view) {

@@ -115,7 +115,7 @@ function richElement(element) {
 }
 
 function richPart(part) {
-  const nodes = { text: () => part.text, link: () => link(part.url, part.text), emoji: () => emoji(part.name),
+  const nodes = { text: () => withEmoji(part.text), link: () => link(part.url, part.text), emoji: () => emoji(part.name),
     user: () => mention("@" + (names.people[part.user_id] ?? part.user_id)),
     channel: () => mention("#" + (names.channels[part.channel_id] ?? part.channel_id)),
     broadcast: () => mention("@" + part.range), usergroup: () => mention("@" + part.usergroup_id),
