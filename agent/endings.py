@@ -108,7 +108,8 @@ async def _by_code(session: Session) -> list[OutboxEvent]:
     listed = {name: result for name, result in session.results if result.get("missing")}
     succeeded = {name for name, result in session.results if result.get("ok")}
     titles = {tool.name: tool.title for tool in session.tools}
-    refused = [name for name in listed if name in titles and name not in succeeded]
+    mended = {name for name, result in listed.items() if result.get("next") in succeeded}  # the model saw to it at once
+    refused = [name for name in listed if name in titles and name not in succeeded | mended]
     workflow = await session.workflow() if refused else None
     events = [_refusal(session, name, titles[name], listed[name], workflow) for name in refused]
     return [*events, *await _buttons_again(session)]

@@ -181,7 +181,7 @@ def _chores(desk: Desk, deps: work.Deps) -> list[Chore]:
         Chore(
             "training",
             deps.settings.training_poll_seconds,
-            lambda: training_watch.watch(desk, deps, now=deps.clock()),
+            lambda: training_watch.poll_all(deps, desk),
         ),
     ]
 

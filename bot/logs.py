@@ -49,6 +49,7 @@ def configure(style: Literal["json", "text"] = "json", level: int = logging.INFO
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_drop_meta, last])
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.getLogger("slack_bolt").setLevel(logging.ERROR)  # warns that the token is unused, which is meant
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ class FileBlobs:
     def put(self, path: str, chunks: Iterable[bytes]) -> int:
         target = self._file(path)
         hidden = self._write_hidden(target, chunks)
-        with _translated(path):
+        with _writing(path):
             size = hidden.stat().st_size
             os.replace(hidden, target)
         return size
@@ -37,7 +38,7 @@ class FileBlobs:
         target = self._file(path)
         hidden = self._write_hidden(target, (data,))
         try:
-            with _translated(path):
+            with _writing(path):
                 os.link(hidden, target)  # fails when the target exists, which a rename would not
         except FileExistsError:
             return False
@@ -59,7 +60,10 @@ class FileBlobs:
 
     def size(self, path: str) -> int:
         with _translated(path):
-            return self._file(path).stat().st_size
+            found = self._file(path).stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise NotFound(path)
+        return found.st_size
 
     def list(self, prefix: str) -> Iterator[str]:
         folder = self._root / prefix.rpartition("/")[0]
@@ -85,15 +89,15 @@ class FileBlobs:
 
     def _write_hidden(self, target: Path, chunks: Iterable[bytes]) -> Path:
         hidden = target.with_name(f".{uuid.uuid4().hex}")
+        with _writing(target.name):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = hidden.open("wb")
         try:
-            with _translated(target.name):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                file = hidden.open("wb")
             with file:
                 for chunk in chunks:
-                    with _translated(target.name):
+                    with _writing(target.name):
                         file.write(chunk)
-                with _translated(target.name):
+                with _writing(target.name):
                     file.flush()
                     os.fsync(file.fileno())
         except BaseException:
@@ -103,12 +107,21 @@ class FileBlobs:
 
 
 @contextmanager
-def _translated(path: str) -> Iterator[None]:
-    """The system's errors as ours. `FileExistsError` passes: only `create` can meet it, and it means something there."""
+def _writing(path: str) -> Iterator[None]:
+    """The system's errors as ours. A link's `FileExistsError` passes: to `create` it means something."""
     try:
         yield
-    except FileExistsError:
-        raise
+    except OSError as error:
+        if isinstance(error, FileExistsError) and error.filename2:
+            raise
+        raise Unavailable(f"{path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    """The same for reading, where a missing file is an answer."""
+    try:
+        yield
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise NotFound(path) from error
     except OSError as error:

@@ -129,15 +129,14 @@ class DigestSet:
         """True when the digest is new."""
         table = digest[0]
         head, tail = _HEAD_AND_TAIL(digest, 4)
+        head = head or 1
         heads, tails = self._heads[table], self._tails[table]
-        slot = (
-            _slot(heads, tails, head or 1, tail)
-            if heads[head & (len(heads) - 1)]
-            else head & (len(heads) - 1)
-        )
+        slot = head & (len(heads) - 1)
         if heads[slot]:
-            return False
-        heads[slot] = head or 1
+            slot = _slot(heads, tails, head, tail)
+            if heads[slot]:
+                return False
+        heads[slot] = head
         tails[slot] = tail
         self._counts[table] += 1
         if self._counts[table] > 0.85 * len(heads):

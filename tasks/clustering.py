@@ -5,13 +5,21 @@ Plain numbers in, plain numbers out; scikit-learn does the work and is imported 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 
 FEWEST, MOST = 4, 9
 ROWS_PER_CLUSTER = 4  # below that a cluster is an accident
 JUDGED_ROWS = 800  # silhouette is quadratic
 TERMS, EXAMPLES = 10, 5
+COURTESY = frozenset(
+    ["hi", "hello", "hey", "dear", "thanks", "thank", "please", "sorry", "kindly", "regards", "cheers", "help", "need", "want", "like", "know", "tell", "just", "really", "good", "morning", "afternoon", "evening", "does", "did", "can", "could", "would", "should", "will", "get", "got", "try", "tried"]
+)
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,31 +66,50 @@ def _separation(points, labels, seed: int) -> float:  # type: ignore[no-untyped-
 
     if len(set(labels)) < 2:
         return -1.0
-    return float(silhouette_score(points, labels, sample_size=min(len(points), JUDGED_ROWS), random_state=seed))
+    return float(
+        silhouette_score(points, labels, sample_size=min(len(points), JUDGED_ROWS), random_state=seed)
+    )
 
 
 def _terms(groups: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Words and word pairs that are frequent in a group and rare in the others (class-based TF-IDF)."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
+    """Words and pairs of neighbours that many texts of a group have and few others, most telling first."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    counter = TfidfVectorizer(ngram_range=(1, 2), stop_words="english", max_features=20_000, sublinear_tf=True)
-    try:
-        weights = counter.fit_transform([" \n ".join(group) for group in groups]).toarray()
-    except ValueError:  # nothing but stop words
-        return [() for _ in groups]
-    names = counter.get_feature_names_out()
+    stop = ENGLISH_STOP_WORDS | COURTESY
+    counts = [Counter(term for text in group for term in _candidates(text, stop)) for group in groups]
+    everywhere = sum(counts, Counter[str]())
+    total = sum(len(group) for group in groups)
     found = []
-    for row in weights:
-        ranked = [str(names[place]) for place in row.argsort()[::-1][: 3 * TERMS] if row[place] > 0]
-        found.append(_without_repeats(ranked)[:TERMS])
+    for group, count in zip(groups, counts, strict=True):
+        others = max(1, total - len(group))
+        scores = {
+            term: _telling(inside / len(group), (everywhere[term] - inside) / others)
+            for term, inside in count.items()
+            if inside > 1 or len(group) < ROWS_PER_CLUSTER
+        }
+        ranked = sorted(scores, key=lambda term: (-scores[term], term))
+        found.append(_without_repeats(ranked[: 4 * TERMS])[:TERMS])
     return found
+
+
+def _candidates(text: str, stop: Set[str]) -> set[str]:
+    """Each text's words and pairs, once, so that a text that repeats itself does not weigh more."""
+    words = _WORD.findall(text.casefold())
+    telling = [word if len(word) > 2 and word not in stop else "" for word in words]
+    pairs = {f"{one} {other}" for one, other in pairwise(telling) if one and other}
+    return {word for word in telling if word} | pairs
+
+
+def _telling(inside: float, outside: float) -> float:
+    """How much a term's presence speaks for the group: its share there times the log of how much likelier it is there."""
+    return inside * math.log((inside + 0.01) / (outside + 0.01))
 
 
 def _without_repeats(terms: Sequence[str]) -> tuple[str, ...]:
     """A word that is part of a pair already chosen says nothing new."""
     kept: list[str] = []
     for term in terms:
-        if term.replace(" ", "").isnumeric() or any(set(term.split()) & set(other.split()) for other in kept):
+        if any(set(term.split()) & set(other.split()) for other in kept):
             continue
         kept.append(term)
     return tuple(kept)

@@ -155,7 +155,9 @@ def seen(workflow: Workflow, job: TrainingJob, *, at: float) -> Observation | No
     changed = replace(workflow, training=now, updated_at=at)
     events = [_card(changed, now)] if moved else []
     if back and training.progress.get("told"):
-        events.append(_notice(workflow, training, "The training service answers again; the job was not lost.", "back"))
+        events.append(
+            _notice(workflow, training, "The training service answers again; the job was not lost.", "back")
+        )
     if job.status not in OVER:
         return Observation(changed, tuple(events))
     ended = flow.record(changed, by=training.requested_by, at=at, what=f"training job {job.id} {job.status}")
@@ -194,7 +196,9 @@ def progress_of(job: TrainingJob) -> Json:
     return told
 
 
-def _late(workflow: Workflow, training: TrainingSummary, job: TrainingJob, *, at: float) -> Observation | None:
+def _late(
+    workflow: Workflow, training: TrainingSummary, job: TrainingJob, *, at: float
+) -> Observation | None:
     """A job that completes after it was stopped is written into the history, once, and changes nothing else."""
     note = f"late:{job.id}"
     if not (training.status == "cancelled" and job.status == "completed") or note in workflow.applied:
@@ -224,13 +228,22 @@ def _card(workflow: Workflow, training: TrainingSummary) -> OutboxEvent:
         "label": _label(training),
     }
     place = f"{training.status}:{progress['step']}:{data['done']}"
-    return _event(workflow, "progress", data, key=f"training:{training.job_id}:{place}", card=f"training:{training.job_id}")
+    return _event(
+        workflow,
+        "progress",
+        data,
+        key=f"training:{training.job_id}:{place}",
+        card=f"training:{training.job_id}",
+    )
 
 
 def _label(training: TrainingSummary) -> str:
     progress = training.progress
     if training.status in OVER:
-        endings = {"completed": "trained; base and tuned model are compared next", "cancelled": "stopped as asked"}
+        endings = {
+            "completed": "trained; base and tuned model are compared next",
+            "cancelled": "stopped as asked",
+        }
         return endings.get(training.status, training.error or "the backend gave no reason")
     parts = [f"step {progress['step']}"] if progress["step"] else []
     parts += [f"{name.replace('_', ' ')} {value:.2f}" for name, value in progress["metrics"].items()][:2]

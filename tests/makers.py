@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from storage.blobs_memory import MemoryBlobs
 from storage.datasets import Datasets
-from storage.manifests import Manifest
 from storage.errors import LostLease
+from storage.manifests import Manifest
 from storage.memory import MemoryState
 from storage.records import Change, Dataset, Document, Grader, Json, Task, Tenant, Topic, Workflow
 from storage.rows import Input, Output, Row
@@ -63,7 +63,9 @@ def rows(counts: Mapping[str, int] | None = None, *, labelled: bool = False, **f
     """Rows of the three topics; `labelled` gives them their topic already."""
     made = []
     for topic, count in (counts or {"billing": 12, "login": 10, "shipping": 8}).items():
-        label: Json = {"topic": topic, "topic_confidence": 0.95, "topic_method": "keyword"} if labelled else {}
+        label: Json = (
+            {"topic": topic, "topic_confidence": 0.95, "topic_method": "keyword"} if labelled else {}
+        )
         for number in range(count):
             text = TEXTS[topic].format(n=f"{number}-{_word(number)}")
             made.append(row(text, id=f"{topic}-{number}", **{**label, **fields}))
@@ -72,7 +74,7 @@ def rows(counts: Mapping[str, int] | None = None, *, labelled: bool = False, **f
 
 def _word(number: int) -> str:
     """Something that keeps texts apart, so that they are no near-duplicates."""
-    words = "amber basil cedar delta ember fjord grove hazel indigo juniper kelp lotus maple nettle onyx pearl".split()
+    words = ["amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "hazel", "indigo", "juniper", "kelp", "lotus", "maple", "nettle", "onyx", "pearl"]
     return f"{words[number % 16]} {words[(number * 7 + 3) % 16]} {words[(number // 16 * 5 + 1) % 16]} {number * 7919}"
 
 
@@ -113,7 +115,9 @@ class World:
         return self.datasets.append_rows(empty, given, check=check_row, operation="upload", by="U1", at=1.0)
 
     def _empty(self) -> Manifest:
-        return Datasets(MemoryBlobs()).write_version(TENANT, "d1", (), (), operation="upload", by="U1", at=1.0)
+        return Datasets(MemoryBlobs()).write_version(
+            TENANT, "d1", (), (), operation="upload", by="U1", at=1.0
+        )
 
     async def workflow(self, manifest: Manifest | None, **fields: Any) -> Workflow:
         """A stored workflow on that version, with its dataset's document."""
@@ -136,13 +140,23 @@ class World:
                 valid_rows=manifest.totals.valid,
             )
             await self.put(
-                Dataset(id="d1", tenant=TENANT, name="d", file_name="d.jsonl", owner="U1", created_at=1.0, latest=manifest.version)
+                Dataset(
+                    id="d1",
+                    tenant=TENANT,
+                    name="d",
+                    file_name="d.jsonl",
+                    owner="U1",
+                    created_at=1.0,
+                    latest=manifest.version,
+                )
             )
         made = replace(made, **fields)
         await self.put(made)
         return replace(made, version=1)
 
-    async def grader(self, kind: str = "llm_as_judge", config: Json | None = None, *, number: int = 1) -> Grader:
+    async def grader(
+        self, kind: str = "llm_as_judge", config: Json | None = None, *, number: int = 1
+    ) -> Grader:
         made = Grader(
             id=f"w1.{number}",
             tenant=TENANT,
@@ -156,7 +170,9 @@ class World:
         await self.put(made)
         return made
 
-    def context(self, workflow: Workflow, operation: str = "op", *, done: Mapping[str, Json] | None = None) -> Context:
+    def context(
+        self, workflow: Workflow, operation: str = "op", *, done: Mapping[str, Json] | None = None
+    ) -> Context:
         task = Task(
             id="t1",
             tenant=TENANT,

@@ -31,6 +31,8 @@ def render(data: Json) -> Rendered:
     status, title = str(data.get("status") or "running"), say(data.get("title") or "Working", 100)
     done, total = whole(data.get("done")), whole(data.get("total"))
     label = say(data.get("label") or "", 400)
+    if label.casefold() in ("done", "stopped", "running"):
+        label = ""  # the mark says it already
     share = (
         f"`{bar(done / total, 20)}` {done:,} of {total:,}"
         if total and status not in ("finished", "failed")

@@ -123,9 +123,7 @@ def _grader(payload: Json) -> Body:
     source = str(config.get("source") or "")
     preset = f", preset {say(payload['preset'], 40)}" if payload.get("preset") else ""
     return [
-        section(
-            f"*{say(str(payload.get('kind') or 'grader').replace('_', ' '), 40)}*{preset}: every answer gets a score from 0 to 1."
-        ),
+        section(f"*{_kind(payload)}*{preset}: every answer gets a score from 0 to 1."),
         table(
             ("Criterion", "Weight", "What it asks"),
             [_criterion(item) for item in criteria],
@@ -270,6 +268,14 @@ APPROVE: dict[ProposalKind, str] = {
 }
 REJECT: dict[ProposalKind, str] = {"consent": "Keep rows here", "topics": "No topics like these"}
 EDITABLE: frozenset[ProposalKind] = frozenset({"topics", "grader", "generation", "training"})
+GRADERS = {
+    "llm_as_judge": "A model judges by weighted criteria",
+    "script": "A Python script",
+    "string_check": "A comparison of strings",
+    "text_similarity": "Similarity to the reference",
+    "label_model": "A model that labels",
+    "multi": "Several graders together",
+}
 DANGEROUS: frozenset[ProposalKind] = frozenset({"delete", "rollback", "override"})
 
 
@@ -409,6 +415,11 @@ def _paragraphs(lines: list[str], most: int) -> Body:
     rest = more(len(shown), len(lines), "topics")
     chunks = [shown[index : index + 20] for index in range(0, len(shown), 20)]
     return [*(section("\n".join(chunk)) for chunk in chunks), context(rest)]
+
+
+def _kind(payload: Json) -> str:
+    kind = str(payload.get("kind") or "grader")
+    return GRADERS.get(kind, say(kind.replace("_", " "), 40))
 
 
 def _criterion(item: dict[str, object]) -> tuple[object, ...]:

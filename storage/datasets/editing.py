@@ -21,7 +21,7 @@ from storage.datasets.index import extended, parts_with
 from storage.datasets.parts import PartWriter, read_columns, read_lines, rows_of, with_columns
 from storage.datasets.reading import DatasetReader, _PartList
 from storage.datasets.summaries import relabelled, summarise
-from storage.digests import DigestSet, content_id, conversation_digest, conversation_key, id_key
+from storage.digests import DigestSet, content_id, conversation_digest, conversation_key, id_key, text_digest
 from storage.manifests import Head, IndexRef, Manifest, PartRef, Source, summed
 from storage.records import Tenant
 from storage.rows import COLUMNS, Row, decode, encode
@@ -264,22 +264,22 @@ class _Known:
     def __init__(self, datasets: Datasets, manifest: Manifest) -> None:
         self._datasets, self._manifest = datasets, manifest
         self._content = datasets._content(manifest)
-        self._added = DigestSet()
-        self._ids: set[int] = set()
+        self._added, self._added_ids = DigestSet(), DigestSet()
         self._stored: set[bytes] = set()
-        self._stored_ids: set[int] = set()
+        self._stored_ids: set[str] = set()
 
     def look_up(self, rows: Sequence[Row], digests: Sequence[bytes]) -> None:
         """Ask the index about a batch at once. A hit is confirmed in its part, for entries may be out of date."""
-        keys = {conversation_key(digest): digest for digest in digests}
-        ids = {id_key(row.id) for row in rows if row.id}
-        found = parts_with(self._content, self._manifest.index, [*keys, *ids])
-        self._stored_ids = ids & set(found)
-        suspects = {part for key in keys.keys() & found.keys() for part in found[key]}
-        self._stored = set()
-        for row in self._datasets.iter_rows(self._manifest, columns=(), parts=sorted(suspects)):
-            digest = conversation_digest(row.messages)
-            if conversation_key(digest) in keys:
+        keys = {conversation_key(digest) for digest in digests} | {id_key(row.id) for row in rows if row.id}
+        found = parts_with(self._content, self._manifest.index, keys)
+        suspects = {part for parts in found.values() for part in parts}
+        self._stored, self._stored_ids = set(), set()
+        for row in self._datasets.iter_rows(
+            self._manifest, only_valid=False, columns=("error",), parts=sorted(suspects)
+        ):
+            if id_key(row.id) in found:
+                self._stored_ids.add(row.id)
+            if row.valid and conversation_key(digest := conversation_digest(row.messages)) in found:
                 self._stored.add(digest)
 
     def add(self, digest: bytes) -> bool:
@@ -288,19 +288,11 @@ class _Known:
 
     def free_id(self, wanted: str, digest: bytes) -> str:
         """The wanted id when it is free, else one made of the content and the number of its occurrence."""
-        key = id_key(wanted)
-        if wanted and key not in self._ids and key not in self._stored_ids:
-            self._ids.add(key)
-            return wanted
-        count = 1
-        while self._has(content_id(digest, count)):
+        count = 0
+        while not wanted or wanted in self._stored_ids or not self._added_ids.add(text_digest(wanted.encode())):
             count += 1
-        self._ids.add(id_key(content_id(digest, count)))
-        return content_id(digest, count)
-
-    def _has(self, id: str) -> bool:
-        key = id_key(id)
-        return key in self._ids or key in parts_with(self._content, self._manifest.index, [key])
+            wanted = content_id(digest, count)
+        return wanted
 
 
 def _write(writer: PartWriter, row: Row, digest: bytes | None) -> None:

@@ -13,7 +13,9 @@ from tasks.rules import graders as rules
 from tasks.schemas import grader_criteria
 
 
-async def propose(asker: Asker, *, instruction: str, goal: str, current: Sequence[Json] = ()) -> tuple[tuple[Json, ...], str]:
+async def propose(
+    asker: Asker, *, instruction: str, goal: str, current: Sequence[Json] = ()
+) -> tuple[tuple[Json, ...], str]:
     """(criteria `{name, description, weight}` whose weights sum to 1, one sentence on what is new).
 
     `current` are the criteria that the instruction changes. Raises `ModelError`s; `ModelAnswerInvalid` also for criteria
@@ -22,7 +24,9 @@ async def propose(asker: Asker, *, instruction: str, goal: str, current: Sequenc
     data = {"instruction": instruction, "goal": goal, "current": [dict(one) for one in current]}
     answer = await asker.ask(prompt("grader_criteria"), data, grader_criteria(), temperature=0.2)
     given = [
-        rules.Criterion(str(one["name"]).strip()[:80], str(one["description"]).strip()[:600], float(one["weight"]))
+        rules.Criterion(
+            str(one["name"]).strip()[:80], str(one["description"]).strip()[:600], float(one["weight"])
+        )
         for one in answer.get("criteria") or ()
     ]
     if any(one.weight <= 0 for one in given):

@@ -65,7 +65,9 @@ def _walk(node: ast.expr, values: Mapping[str, float], *, dry: bool) -> float:
         case ast.Name(id=name) if name in values:
             return values[name]
         case ast.Name(id=name):
-            raise ExpressionError(f"calculate_output names {name}, which is none of the graders: {', '.join(values)}.")
+            raise ExpressionError(
+                f"calculate_output names {name}, which is none of the graders: {', '.join(values)}."
+            )
         case ast.UnaryOp(op=ast.USub(), operand=inner):
             return -_walk(inner, values, dry=dry)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
@@ -74,4 +76,6 @@ def _walk(node: ast.expr, values: Mapping[str, float], *, dry: bool) -> float:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS and arguments:
             given = [_walk(argument, values, dry=dry) for argument in arguments]
             return 0.5 if dry else FUNCTIONS[name](*given)
-    raise ExpressionError("calculate_output may use numbers, grader names, + - * / ^ and " + ", ".join(FUNCTIONS) + ".")
+    raise ExpressionError(
+        "calculate_output may use numbers, grader names, + - * / ^ and " + ", ".join(FUNCTIONS) + "."
+    )

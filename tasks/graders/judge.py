@@ -43,7 +43,9 @@ class JudgeGrader:
         reasons = []
         criteria = rules.normalise(_criteria(config["criteria"]))
         for criterion in criteria:
-            answer = await _judged(asker, system, criterion, sample, int(config.get("max_tokens") or MAX_TOKENS))
+            answer = await _judged(
+                asker, system, criterion, sample, int(config.get("max_tokens") or MAX_TOKENS)
+            )
             scores[criterion.name] = score_of(answer["score"], what=f"The judge ({criterion.name})")
             reasons.append(f"{criterion.name}: {str(answer.get('reasoning', '')).strip()}")
         total = rules.aggregate(scores, {criterion.name: criterion.weight for criterion in criteria})
@@ -51,14 +53,19 @@ class JudgeGrader:
 
     def to_openai(self, config: Json, *, name: str, model: str) -> Json:
         criteria = rules.normalise(_criteria(config["criteria"]))
-        graders = {f"criterion_{place}": _score_model(config, criterion, model) for place, criterion in enumerate(criteria)}
+        graders = {
+            f"criterion_{place}": _score_model(config, criterion, model)
+            for place, criterion in enumerate(criteria)
+        }
         if len(graders) == 1:
             return {**graders["criterion_0"], "name": name}
         terms = [f"{criterion.weight:g} * criterion_{place}" for place, criterion in enumerate(criteria)]
         return {"type": "multi", "name": name, "graders": graders, "calculate_output": " + ".join(terms)}
 
 
-async def _judged(asker: Asker, system: str, criterion: rules.Criterion, sample: Sample, max_tokens: int) -> Json:
+async def _judged(
+    asker: Asker, system: str, criterion: rules.Criterion, sample: Sample, max_tokens: int
+) -> Json:
     data = {
         "criterion": {"name": criterion.name, "description": criterion.description},
         "conversation": [{"role": m.get("role"), "content": m.get("content")} for m in sample.messages],
@@ -66,7 +73,9 @@ async def _judged(asker: Asker, system: str, criterion: rules.Criterion, sample:
         "item": sample.item,
     }
     try:
-        return await asker.ask(system, data, judgement(), temperature=0.0, max_tokens=max_tokens, read=_readable)
+        return await asker.ask(
+            system, data, judgement(), temperature=0.0, max_tokens=max_tokens, read=_readable
+        )
     except ModelAnswerInvalid as error:
         raise GraderError(f"The judge's answer about {criterion.name} could not be read.") from error
 
@@ -98,15 +107,25 @@ def _score_model(config: Json, criterion: rules.Criterion, model: str) -> Json:
         "model": config.get("model") or model,
         "input": [
             {"role": "system", "content": question},
-            {"role": "user", "content": "Conversation:\n{{item.messages}}\n\nResponse:\n{{sample.output_text}}"},
+            {
+                "role": "user",
+                "content": "Conversation:\n{{item.messages}}\n\nResponse:\n{{sample.output_text}}",
+            },
         ],
         "range": [0.0, 1.0],
-        "sampling_params": {"temperature": 0, "max_completions_tokens": int(config.get("max_tokens") or MAX_TOKENS)},
+        "sampling_params": {
+            "temperature": 0,
+            "max_completions_tokens": int(config.get("max_tokens") or MAX_TOKENS),
+        },
     }
 
 
 def _criteria_problems(criteria: Any) -> tuple[Problem, ...]:
-    if not isinstance(criteria, list) or len(criteria) > MAX_CRITERIA or not all(isinstance(one, dict) for one in criteria):
+    if (
+        not isinstance(criteria, list)
+        or len(criteria) > MAX_CRITERIA
+        or not all(isinstance(one, dict) for one in criteria)
+    ):
         message = f"criteria must be a list of at most {MAX_CRITERIA}, each with a name, a description and a weight."
         return (Problem("bad_criteria", message),)
     try:
@@ -117,5 +136,8 @@ def _criteria_problems(criteria: Any) -> tuple[Problem, ...]:
 
 def _criteria(given: list[Json]) -> tuple[rules.Criterion, ...]:
     return tuple(
-        rules.Criterion(str(one.get("name", "")), str(one.get("description", "")), float(one.get("weight", 0))) for one in given
+        rules.Criterion(
+            str(one.get("name", "")), str(one.get("description", "")), float(one.get("weight", 0))
+        )
+        for one in given
     )

@@ -35,7 +35,9 @@ class LabelModelGrader:
 
     async def grade(self, config: Json, sample: Sample, bench: Bench) -> Grade:
         asker = Asker(bench.chat, config.get("model") or bench.judge_model, bench.meter)
-        turns = [(turn.get("role", "user"), templates.render(turn["content"], sample)) for turn in config["input"]]
+        turns = [
+            (turn.get("role", "user"), templates.render(turn["content"], sample)) for turn in config["input"]
+        ]
         system = "\n\n".join(text for role, text in turns if role in ("system", "developer"))
         asked = "\n\n".join(text for role, text in turns if role not in ("system", "developer"))
         data = {"labels": config["labels"], "input": asked, "response": sample.output}
@@ -55,7 +57,10 @@ class LabelModelGrader:
         return Grade(1.0 if passed else 0.0, reasoning=f"{answer['label']}: {answer.get('reasoning', '')}")
 
     def to_openai(self, config: Json, *, name: str, model: str) -> Json:
-        turns = [{"role": turn.get("role", "user"), "content": templates.to_openai(turn["content"])} for turn in config["input"]]
+        turns = [
+            {"role": turn.get("role", "user"), "content": templates.to_openai(turn["content"])}
+            for turn in config["input"]
+        ]
         return {
             "type": "label_model",
             "name": name,

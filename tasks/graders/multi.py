@@ -36,11 +36,18 @@ class MultiGrader:
                 raise GraderError(f"{name}: {grade.error}")
             scores[name] = grade.score
             reasons.append(f"{name} {grade.score:.2f}" + (f" ({grade.reasoning})" if grade.reasoning else ""))
-        return Grade(score_of(_total(config, scores), what="calculate_output"), "; ".join(reasons), parts=scores)
+        return Grade(
+            score_of(_total(config, scores), what="calculate_output"), "; ".join(reasons), parts=scores
+        )
 
     def to_openai(self, config: Json, *, name: str, model: str) -> Json:
-        parts = {key: self._kinds[part["type"]].to_openai(part, name=key, model=model) for key, part in config["graders"].items()}
-        formula = config.get("calculate_output") or " + ".join(f"{w:g} * {key}" for key, w in config["weights"].items())
+        parts = {
+            key: self._kinds[part["type"]].to_openai(part, name=key, model=model)
+            for key, part in config["graders"].items()
+        }
+        formula = config.get("calculate_output") or " + ".join(
+            f"{w:g} * {key}" for key, w in config["weights"].items()
+        )
         return {"type": "multi", "name": name, "graders": parts, "calculate_output": formula}
 
     def _component_problems(self, graders: Json, item_fields: Collection[str]) -> Iterator[Problem]:

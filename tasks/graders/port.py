@@ -95,7 +95,15 @@ def sample_object(sample: Sample) -> Json:
         "output_text": sample.output,
         "output_json": parsed(sample.output),
         "output_tools": list(sample.output_tools),
-        "choices": [{"message": {"role": "assistant", "content": sample.output, "tool_calls": list(sample.output_tools)}}],
+        "choices": [
+            {
+                "message": {
+                    "role": "assistant",
+                    "content": sample.output,
+                    "tool_calls": list(sample.output_tools),
+                }
+            }
+        ],
     }
 
 

@@ -45,13 +45,19 @@ class Sandbox:
     async def __aenter__(self) -> Sandbox:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.__aexit__(kind, error, trace)
 
     async def call(
-        self, source: str, expression: str, inputs: Mapping[str, Any], helpers: Mapping[str, Callable[..., Any]]
+        self,
+        source: str,
+        expression: str,
+        inputs: Mapping[str, Any],
+        helpers: Mapping[str, Callable[..., Any]],
     ) -> Any:
         """Run `source`, then the expression with `inputs` bound; its value. Raises `ScriptFailed`."""
         pool = await self._started()

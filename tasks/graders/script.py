@@ -39,7 +39,10 @@ class ScriptGrader:
         return tuple(_source_problems(source))
 
     async def grade(self, config: Json, sample: Sample, bench: Bench) -> Grade:
-        inputs = {"_sample": sample_object(sample), "_item": {**sample.item, "messages": list(sample.messages)}}
+        inputs = {
+            "_sample": sample_object(sample),
+            "_item": {**sample.item, "messages": list(sample.messages)},
+        }
         try:
             value = await bench.sandbox.call(config["source"], "grade(_sample, _item)", inputs, HELPERS)
         except ScriptFailed as error:
@@ -57,11 +60,18 @@ def _source_problems(source: str) -> Iterator[Problem]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 0
-        yield Problem("syntax_error", f"Line {line}: {getattr(error, 'msg', None) or 'the script cannot be read'}.")
+        yield Problem(
+            "syntax_error", f"Line {line}: {getattr(error, 'msg', None) or 'the script cannot be read'}."
+        )
         return
-    grade = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "grade"), None)
+    grade = next(
+        (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "grade"), None
+    )
     if grade is None or len(grade.args.args) != 2:
-        yield Problem("no_grade_function", "The script must define a function grade(sample, item) that returns a number from 0 to 1.")
+        yield Problem(
+            "no_grade_function",
+            "The script must define a function grade(sample, item) that returns a number from 0 to 1.",
+        )
         return
     try:
         load(source, HELPERS)

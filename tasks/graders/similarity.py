@@ -39,7 +39,9 @@ def bleu(response: str, reference: str) -> float:
 def gleu(response: str, reference: str) -> float:
     """The smaller of precision and recall over all 1- to 4-grams (Wu et al. 2016)."""
     said, wanted = _words(response), _words(reference)
-    counts = [(_overlap(said, wanted, size)[0], _count(said, size), _count(wanted, size)) for size in (1, 2, 3, 4)]
+    counts = [
+        (_overlap(said, wanted, size)[0], _count(said, size), _count(wanted, size)) for size in (1, 2, 3, 4)
+    ]
     matched, said_total, wanted_total = (sum(column) for column in zip(*counts, strict=True))
     return matched / max(said_total, wanted_total) if max(said_total, wanted_total) else 1.0
 

@@ -66,7 +66,10 @@ def _data(sample: Sample) -> Json:
         "tools": _Listed(list(sample.tools), as_json(list(sample.tools))),
         "toolCalls": _Listed(list(sample.output_tools), as_json(list(sample.output_tools))),
         "systemPrompt": content_text(systems[0].get("content")) if systems else "",
-        "item": {key: value if isinstance(value, str | dict) else as_json(value) for key, value in sample.item.items()},
+        "item": {
+            key: value if isinstance(value, str | dict) else as_json(value)
+            for key, value in sample.item.items()
+        },
         "sample": {
             "output_text": sample.output,
             "output_json": as_json(shown["output_json"]),

@@ -33,12 +33,19 @@ class TextSimilarityGrader:
         text = templates.render(config["input"], sample)
         reference = templates.render(config["reference"], sample)
         metric = config["evaluation_metric"]
-        value = await _cosine(text, reference, bench) if metric == COSINE else MEASURES[metric](text, reference)
+        value = (
+            await _cosine(text, reference, bench) if metric == COSINE else MEASURES[metric](text, reference)
+        )
         return Grade(score_of(value, what=metric), reasoning=f"{metric} {value:.2f}")
 
     def to_openai(self, config: Json, *, name: str, model: str) -> Json:
         fields = {key: templates.to_openai(config[key]) for key in ("input", "reference")}
-        return {"type": "text_similarity", "name": name, "evaluation_metric": config["evaluation_metric"], **fields}
+        return {
+            "type": "text_similarity",
+            "name": name,
+            "evaluation_metric": config["evaluation_metric"],
+            **fields,
+        }
 
 
 async def _cosine(one: str, other: str, bench: Bench) -> float:

@@ -41,6 +41,7 @@ _BINARY: tuple[tuple[bytes, str], ...] = (
     (b"\xfd7zXZ", "an xz file; use gzip or zstd"),
     (b"PAR1", "Parquet, which this version cannot read yet; export it as JSONL or CSV"),
 )
+_TELLING_COLUMNS = frozenset(("messages", "conversations", "prompt", "question", "instruction", "text", "input"))
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -133,8 +134,8 @@ def _first_line_is_whole(start: bytes, complete: bool) -> bool:
 
 def _looks_like_csv(start: bytes) -> bool:
     header = start.partition(b"\n")[0].decode("utf-8", "replace")
-    columns = [cell.strip().strip('"') for cell in header.split(delimiter_of(header))]
-    return len(columns) > 1 and all(re.fullmatch(r"[\w .-]{1,60}", column) for column in columns)
+    columns = {cell.strip().strip('"').casefold() for cell in header.split(delimiter_of(header))}
+    return len(columns) > 1 and bool(columns & _TELLING_COLUMNS)
 
 
 def _unsupported(file_name: str, why: str) -> UnreadableFile:

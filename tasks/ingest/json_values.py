@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tasks.ingest.lines import PREVIEW_BYTES, Lines, TooLong
+from tasks.ingest.lines import PREVIEW_BYTES, Element, TooLong
 
 _OUTSIDE = re.compile(rb'["\[\]{},\n]')
 _INSIDE = re.compile(rb'["\\\n]')
 
 
-def elements(pieces: Iterator[bytes], *, in_array: bool, max_bytes: int) -> Iterator[Lines | TooLong]:
+def elements(pieces: Iterator[bytes], *, in_array: bool, max_bytes: int) -> Iterator[Element | TooLong]:
     """Each element with the line it begins on."""
     scanner = _Scanner(base=1 if in_array else 0, max_bytes=max_bytes)
     for piece in pieces:
@@ -37,7 +37,7 @@ class _Scanner:
         self._dropped = 0  # bytes of an element over the limit that are already forgotten
         self._preview = b""
 
-    def feed(self, piece: bytes) -> Iterator[Lines | TooLong]:
+    def feed(self, piece: bytes) -> Iterator[Element | TooLong]:
         self._text += piece
         while (token := self._token()) is not None:
             yield from self._step(token)
@@ -47,7 +47,7 @@ class _Scanner:
         self._at -= self._start
         self._start = 0
 
-    def finish(self) -> Iterator[Lines | TooLong]:
+    def finish(self) -> Iterator[Element | TooLong]:
         yield from self._cut(len(self._text), len(self._text))
 
     def _token(self) -> int | None:
@@ -63,7 +63,7 @@ class _Scanner:
         self._at = found.end()
         return found.group()[0]
 
-    def _step(self, token: int) -> Iterator[Lines | TooLong]:
+    def _step(self, token: int) -> Iterator[Element | TooLong]:
         if token == ord("\n"):
             self._line += 1
         elif token == ord("\\"):
@@ -80,25 +80,27 @@ class _Scanner:
         elif self._base and self._depth == self._base:  # a comma between elements
             yield from self._cut(self._at - 1, self._at)
 
-    def _close(self) -> Iterator[Lines | TooLong]:
+    def _close(self) -> Iterator[Element | TooLong]:
         depth, self._depth = self._depth, max(0, self._depth - 1)
         if self._base and depth <= self._base:  # the end of the array: its bracket belongs to no element
             yield from self._cut(self._at - 1, self._at)
         elif self._depth == self._base:
             yield from self._cut(self._at, self._at)
 
-    def _cut(self, end: int, after: int) -> Iterator[Lines | TooLong]:
+    def _cut(self, end: int, after: int) -> Iterator[Element | TooLong]:
         """Give out what lies before `end`; the next element begins at `after`."""
         text = bytes(self._text[self._start : end])
         lead = text[: len(text) - len(text.lstrip())]
         if self._dropped:
             yield TooLong(self._first, self._dropped + len(text), self._preview)
         elif len(text) > len(lead):
-            yield Lines(self._first + lead.count(b"\n"), text)
+            yield Element(self._first + lead.count(b"\n"), text.strip())
         self._start, self._first, self._dropped = after, self._line, 0
 
     def _forget(self) -> None:
         if not self._dropped:
             self._preview = bytes(self._text[self._start : self._start + PREVIEW_BYTES])
+            lead = self._text[self._start : len(self._text) - len(self._text[self._start :].lstrip())]
+            self._first += lead.count(b"\n")
         self._dropped += self._at - self._start
         self._start = self._at

@@ -26,6 +26,14 @@ class Lines:
 
 
 @dataclass(frozen=True, slots=True)
+class Element:
+    """One row's text, over however many lines; `line` is the one it begins on."""
+
+    line: int
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class TooLong:
     """A line over the limit: dropped while it streamed by, but for its beginning."""
 

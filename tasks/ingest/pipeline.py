@@ -20,7 +20,7 @@ from tasks.ingest.errors import BadRow, IngestCancelled, UnreadableFile, shorten
 from tasks.ingest.fast import FastReader, FastRow, lines_of
 from tasks.ingest.formats import HEAD_BYTES, Kind, kind_of
 from tasks.ingest.json_values import elements
-from tasks.ingest.lines import Lines, TooLong, batches
+from tasks.ingest.lines import Element, Lines, TooLong, batches
 from tasks.ingest.recorder import Recorder
 from tasks.ingest.shapes import to_row
 from tasks.ingest.streams import Progress, peek, text_pieces
@@ -132,9 +132,11 @@ class _Reader:
         found = [shape for shape, _ in self._shapes.most_common()]
         return " and ".join(found) if found else "no known shape"
 
-    def take(self, piece: Lines | TooLong | CsvRow) -> None:
+    def take(self, piece: Lines | Element | TooLong | CsvRow) -> None:
         if isinstance(piece, Lines):
             self._lines(piece)
+        elif isinstance(piece, Element):
+            self._element(piece)
         elif isinstance(piece, CsvRow):
             self._value(piece.line, piece.text, piece.value)
         else:
@@ -148,6 +150,15 @@ class _Reader:
             self._mixed(batch)
         else:
             self._quickly(list(enumerate(rows, batch.first)))
+
+    def _element(self, element: Element) -> None:
+        row = self._fast.read_one(element.text) if self._fast else None
+        self.unfinished = not element.text.endswith(b"}")
+        if row is not None:
+            self._quickly([(element.line, row)])
+        else:
+            self._one(element.line, element.text)
+            self._learn()
 
     def _quickly(self, rows: list[tuple[int, FastRow]]) -> None:
         if rows:
@@ -166,8 +177,7 @@ class _Reader:
                 plain = []
                 self._one(number, line.strip())
         self._quickly(plain)
-        if self._careful >= (_RELEARN_ROWS if self._fast else _LEARN_ROWS):
-            self._learn()
+        self._learn()
 
     def _one(self, line: int, text: bytes) -> None:
         try:
@@ -196,13 +206,16 @@ class _Reader:
                 self.columns.setdefault(name)
 
     def _learn(self) -> None:
+        """Build the fast reader anew when enough rows have shown columns that it does not know."""
+        if self._careful < (_RELEARN_ROWS if self._fast else _LEARN_ROWS):
+            return
         self._careful = 0
         known = self._fast.columns if self._fast else frozenset()
         if self._shapes["chat"] and (self._fast is None or set(self.columns) - known):
             self._fast = FastReader(self.columns, self._limits, exact_tokens=self._exact_tokens)
 
 
-def _cut_up(text: Iterator[bytes], kind: Kind, limits: Limits) -> Iterator[Lines | TooLong | CsvRow]:
+def _cut_up(text: Iterator[bytes], kind: Kind, limits: Limits) -> Iterator[Lines | Element | TooLong | CsvRow]:
     if kind == "jsonl":
         return batches(text, limits.max_line_bytes)
     if kind == "csv":

@@ -36,6 +36,7 @@ class Limiter:
         self._blocked_until = 0.0
         self._in_flight = 0
         self._waiting = 0
+        self._lowered_at = -1.0
         self._window = _Window()
 
     async def acquire(self, tokens: int = 0) -> None:
@@ -101,6 +102,10 @@ class Limiter:
         return True
 
     def _lower(self, now: float) -> None:
+        """Once a second at most: calls that were under way together are refused together."""
+        if now < self._lowered_at + 1:
+            return
+        self._lowered_at = now
         before = self._requests.rate if self._requests else self._window.rate(now)
         rate = max(SMALLEST_RATE, before * LEARNED_FROM)
         level = min(0.0, self._requests.refilled(now)) if self._requests else 0.0

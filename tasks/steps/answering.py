@@ -47,7 +47,9 @@ async def current_grader(ctx: StepContext, version: int = 0) -> Judge:
     number = version or ctx.workflow.grader_version
     found = await ctx.deps.state.get(ctx.workflow.tenant, Grader, f"{ctx.workflow.id}.{number}")
     if found is None:
-        raise StepError("No grader yet: say how an answer should be judged.", code="grader", next="configure_grader")
+        raise StepError(
+            "No grader yet: say how an answer should be judged.", code="grader", next="configure_grader"
+        )
     return Judge(found.kind, found.config, found.number)
 
 
@@ -65,7 +67,11 @@ async def answer_and_grade(ctx: StepContext, model: str, row: Row, judge: Judge,
     try:
         reply = await respond(ctx, model, row)
     except (ModelRefused, ModelAnswerInvalid) as error:
-        said = "The model would not answer this row." if isinstance(error, ModelRefused) else "The model's answer was unreadable."
+        said = (
+            "The model would not answer this row."
+            if isinstance(error, ModelRefused)
+            else "The model's answer was unreadable."
+        )
         return {"response": "", "score": None, "reasoning": "", "error": said, "parts": {}, "refused": True}
     grade = await graders.grade(judge.kind, judge.config, sample_of(row, reply), bench)
     return outcome(reply.text or _calls_text(reply), grade)

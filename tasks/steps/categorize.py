@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from storage.codec import from_json, to_json
 from storage.manifests import Manifest, PartRef
-from storage.records import Json, Workflow
+from storage.records import Json
 from storage.rows import UNCATEGORISED, Row, last_user_message
 from tasks.models.offline import OfflineEmbedder
 from tasks.models.port import Embedder, ModelAnswerInvalid, ModelRefused
@@ -21,26 +21,20 @@ from tasks.prompts import prompt
 from tasks.rules import topics as topic_rules
 from tasks.schemas import NONE, topic_labels
 from tasks.step import Step, StepContext, StepReport
-from tasks.steps import coverage
+from tasks.steps.categorised import COLUMNS, report
 from tasks.steps.common import (
     asker,
-    dataset_record,
-    leaf_names,
-    make_version_once,
     may_send_rows,
     pinned_manifest,
-    standing_on,
 )
 from tasks.steps.labelling import KEYWORD_ACCEPTED, Keywords, Label, Similarity, fitted
 from tasks.steps.parallel import each
-from tasks.steps.rebase import onto_newest
 
 THRESHOLD = 0.7
 TEXT_CHARACTERS = 1_500
 BATCH_ROWS = 20
 BATCH_CHARACTERS = 16_000
 CALIBRATION_ROWS = 600
-COLUMNS = ("topic", "topic_confidence", "topic_method", "previous_topic")
 
 
 @dataclass(slots=True)
@@ -67,13 +61,15 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     """params: `confidence_threshold` 0.7, `mode` unlabeled_only | all."""
     manifest = await pinned_manifest(ctx)
     threshold = float(params.get("confidence_threshold") or THRESHOLD)
-    parts = {number: saved for number in range(len(manifest.parts)) if (saved := ctx.done.get(f"part{number}"))}
+    parts = {
+        number: saved for number in range(len(manifest.parts)) if (saved := ctx.done.get(f"part{number}"))
+    }
     stopped = False
     if len(parts) < len(manifest.parts):
         sorter = await _prepared(ctx, manifest, threshold, everything=params.get("mode") == "all")
         stopped = await _all_parts(sorter, manifest, parts)
     changed = {number: from_json(PartRef, saved["part"]) for number, saved in parts.items()}
-    return await _report(ctx, manifest, changed, parts, threshold, partial=stopped)
+    return await report(ctx, manifest, changed, parts, threshold, partial=stopped)
 
 
 async def _all_parts(sorter: Sorter, manifest: Manifest, parts: dict[int, Json]) -> bool:
@@ -89,7 +85,11 @@ async def _all_parts(sorter: Sorter, manifest: Manifest, parts: dict[int, Json])
         await ctx.progress(done, total, f"{done:,} of {total:,} rows sorted")
         labelled = _Part(sorter, manifest, number)
         stopped = await labelled.sort(done, total)
-        saved: Json = {"part": to_json(await labelled.stored()), "tokens": labelled.tokens, "rows": labelled.rows_by}
+        saved: Json = {
+            "part": to_json(await labelled.stored()),
+            "tokens": labelled.tokens,
+            "rows": labelled.rows_by,
+        }
         parts[number] = saved
         if stopped:
             return True
@@ -159,7 +159,9 @@ class _Part:
     number: int
     columns: dict[str, list[object]] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=lambda: {"keyword": 0, "embedding": 0, "llm": 0})
-    rows_by: dict[str, int] = field(default_factory=lambda: {"keyword": 0, "embedding": 0, "llm": 0, "uncategorised": 0})
+    rows_by: dict[str, int] = field(
+        default_factory=lambda: {"keyword": 0, "embedding": 0, "llm": 0, "uncategorised": 0}
+    )
 
     async def sort(self, done: int, total: int) -> bool:
         """Label the part's rows; True when stopped, with what was labelled so far."""
@@ -251,7 +253,12 @@ class _Part:
         settings = self.sorter.ctx.deps.settings
         data: Json = {
             "topics": [
-                {"id": leaf.id, "name": leaf.name, "description": leaf.description, "keywords": list(leaf.keywords)}
+                {
+                    "id": leaf.id,
+                    "name": leaf.name,
+                    "description": leaf.description,
+                    "keywords": list(leaf.keywords),
+                }
                 for leaf in self.sorter.leaves
             ],
             "rows": [{"row": place, "text": text} for place, text in rows],
@@ -314,85 +321,6 @@ def _batches(rows: Sequence[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]
 
 def _text(row: Row) -> str:
     return last_user_message(row)[:TEXT_CHARACTERS]
-
-
-# ---------------------------------------------------------------- the result
-
-
-async def _report(
-    ctx: StepContext, manifest: Manifest, changed: dict[int, PartRef], parts: dict[int, Json], threshold: float, *, partial: bool
-) -> StepReport:
-    datasets = ctx.deps.datasets
-    target, changed = await onto_newest(ctx, manifest, changed, columns=COLUMNS)
-    labelled = await make_version_once(
-        ctx, lambda: datasets.commit(target, changed, operation="categorize", by=ctx.task.by, at=ctx.deps.clock())
-    )
-    low = await asyncio.to_thread(_low_count, ctx, labelled, threshold)
-    facts = _facts(ctx, labelled, parts, threshold, low)
-    newest = standing_on(ctx.workflow, labelled)
-    covered = coverage.facts(newest, labelled.totals)
-
-    def change(workflow: Workflow) -> Workflow:
-        if workflow.dataset_version not in (manifest.version, target.version):
-            return workflow  # the rows were changed while this was being written; the next step works on those
-        return replace(standing_on(workflow, labelled), coverage=covered)
-
-    return StepReport(
-        facts=facts,
-        change=change,
-        summary=f"{len(leaf_names(ctx.workflow.topics))} topics • {facts['assigned_count']:,} records",
-        view="categorised",
-        records=await dataset_record(ctx, labelled),
-        events=() if partial else (coverage.event(ctx.workflow, covered, key=f"coverage:{ctx.task.id}"),),
-        partial=partial,
-    )
-
-
-def _facts(ctx: StepContext, labelled: Manifest, parts: dict[int, Json], threshold: float, low: int) -> Json:
-    totals = labelled.totals
-    names = leaf_names(ctx.workflow.topics)
-    by_topic: Json = {
-        topic: {
-            "name": names[topic],
-            "count": found.rows,
-            "average_confidence": round(found.average_confidence, 4),
-            "band": topic_rules.band(found.average_confidence),
-        }
-        for topic in list(names)[:80]
-        if (found := totals.topics.get(topic)) is not None
-    }
-    return {
-        "assigned_count": sum(found.rows for topic, found in totals.topics.items() if topic in names),
-        "low_confidence_count": low,
-        "uncategorized_count": totals.uncategorised,
-        "threshold": threshold,
-        "by_topic": by_topic,
-        "by_method": dict(totals.methods),
-        "rows_by_stage": _summed(parts, "rows"),
-        "tokens": _summed(parts, "tokens"),
-        "dataset_version": labelled.version,
-    }
-
-
-def _summed(parts: dict[int, Json], name: str) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for saved in parts.values():
-        for key, count in saved[name].items():
-            total[key] = total.get(key, 0) + int(count)
-    return total
-
-
-def _low_count(ctx: StepContext, manifest: Manifest, threshold: float) -> int:
-    count = 0
-    for number in range(len(manifest.parts)):
-        columns = ctx.deps.datasets.columns(manifest, number, ("error", "topic", "topic_confidence"))
-        rows = zip(columns["error"], columns["topic"], columns["topic_confidence"], strict=True)
-        count += sum(
-            1
-            for error, topic, confidence in rows
-            if not error and topic and topic != UNCATEGORISED and (confidence or 0.0) < threshold - 1e-9
-        )
-    return count
 
 
 CATEGORIZE = Step(

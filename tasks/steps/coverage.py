@@ -36,7 +36,9 @@ def facts(workflow: Workflow, totals: Summary) -> Json:
         return {}
     found = measure(workflow, totals)
     names = {leaf.id: leaf.name for leaf in topic_rules.leaves(workflow.topics)}
-    searched = {leaf.id: f"{leaf.name} {' '.join(leaf.keywords)}" for leaf in topic_rules.leaves(workflow.topics)}
+    searched = {
+        leaf.id: f"{leaf.name} {' '.join(leaf.keywords)}" for leaf in topic_rules.leaves(workflow.topics)
+    }
     return {
         "workflow_id": workflow.id,
         "balance_score": None if found.score is None else round(found.score, 4),
@@ -65,7 +67,9 @@ def facts(workflow: Workflow, totals: Summary) -> Json:
 
 def event(workflow: Workflow, data: Json, *, key: str) -> OutboxEvent:
     """The coverage card as a new message of the workflow's thread."""
-    return OutboxEvent(kind="coverage", channel=workflow.channel, thread_ts=workflow.thread_ts, data=data, key=key)
+    return OutboxEvent(
+        kind="coverage", channel=workflow.channel, thread_ts=workflow.thread_ts, data=data, key=key
+    )
 
 
 def _line(entry: rules.TopicCoverage, names: dict[str, str]) -> Json:

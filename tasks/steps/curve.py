@@ -53,7 +53,9 @@ def epochs_of(job: TrainingJob) -> list[Epoch]:
     for reward in ("valid_reward", "train_reward"):
         scored = [point for point in told if point.get(reward) is not None]
         if len(scored) >= 2:
-            return [_epoch(number, group, reward, job) for number, group in enumerate(_groups(scored), start=1)]
+            return [
+                _epoch(number, group, reward, job) for number, group in enumerate(_groups(scored), start=1)
+            ]
     return []
 
 

@@ -29,12 +29,18 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     """params: `deployment_mode` new_endpoint."""
     training = ctx.workflow.training
     if training is None or not training.model:
-        raise StepError("There is no trained model yet: train one.", code="trained_model", next="start_training")
+        raise StepError(
+            "There is no trained model yet: train one.", code="trained_model", next="start_training"
+        )
     _require_good(training)
     mode = str(params.get("deployment_mode") or NEW_ENDPOINT)
     endpoint = await _deployed(ctx, training.model, mode)
     deployment = _standing(ctx.workflow, endpoint, mode) or Deployment(
-        model_id=endpoint.model, endpoint=endpoint.url, mode=mode, deployed_at=ctx.deps.clock(), by=ctx.task.by
+        model_id=endpoint.model,
+        endpoint=endpoint.url,
+        mode=mode,
+        deployed_at=ctx.deps.clock(),
+        by=ctx.task.by,
     )
 
     def change(workflow: Workflow) -> Workflow:
@@ -58,7 +64,11 @@ def _require_good(training: TrainingSummary) -> None:
         return
     why = _WHY.get(training.pattern, training.pattern)
     best = str(training.report.get("best_checkpoint") or "")
-    instead = f" The trained model stands at its best checkpoint, `{best}`." if training.pattern == "overfitting" and best else ""
+    instead = (
+        f" The trained model stands at its best checkpoint, `{best}`."
+        if training.pattern == "overfitting" and best
+        else ""
+    )
     raise StepError(
         f"This model is not deployed, because {why}.{instead} Train again with what was learned, or have an approver "
         "override this; who and why is recorded.",
@@ -72,7 +82,9 @@ async def _deployed(ctx: StepContext, model: str, mode: str) -> Endpoint:
     try:
         return await gateway(settings).deploy(key=ctx.task.id, model=model, mode=mode)
     except KeyError as error:
-        raise StepError(f"There is no gateway {settings.gateway!r} (setting GATEWAY).", code="gateway") from error
+        raise StepError(
+            f"There is no gateway {settings.gateway!r} (setting GATEWAY).", code="gateway"
+        ) from error
     except GatewayError as error:
         raise StepError(str(error), code="deployment_mode", next="deploy_model") from error
 

@@ -33,7 +33,12 @@ from tasks.steps.ways_out import options
 REPORT = "dry_run"
 MOST_ROLLOUTS = 8
 MOST_ROWS = 2_000
-RANGES: Json = {"mean": [0.25, 0.65], "std": [0.10, 0.25], "above_zero": [0.20, None], "perfect": [None, 0.30]}
+RANGES: Json = {
+    "mean": [0.25, 0.65],
+    "std": [0.10, 0.25],
+    "above_zero": [0.20, None],
+    "perfect": [None, 0.30],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,11 @@ def _chosen(ctx: StepContext, manifest: Manifest, size: int, seed: int) -> tuple
 
 
 async def _score(
-    ctx: StepContext, rows: tuple[Row, ...], rollouts: int, judge: Judge, outcomes: dict[tuple[int, int], Json]
+    ctx: StepContext,
+    rows: tuple[Row, ...],
+    rollouts: int,
+    judge: Judge,
+    outcomes: dict[tuple[int, int], Json],
 ) -> bool:
     due = [(place, rollout) for place in range(len(rows)) for rollout in range(rollouts)]
     async with bench(ctx) as opened:
@@ -127,13 +136,17 @@ def _topic(row: Row) -> str | None:
 
 def _stopped(outcomes: dict[tuple[int, int], Json], due: int) -> StepReport:
     facts: Json = {"scored": len(outcomes), "asked": due, "verdict": None}
-    return StepReport(facts=facts, partial=True, summary=f"stopped after {len(outcomes):,} of {due:,} answers")
+    return StepReport(
+        facts=facts, partial=True, summary=f"stopped after {len(outcomes):,} of {due:,} answers"
+    )
 
 
 # ---------------------------------------------------------------- the result
 
 
-async def _report(ctx: StepContext, manifest: Manifest, judge: Judge, scored: Scored, rollouts: int) -> StepReport:
+async def _report(
+    ctx: StepContext, manifest: Manifest, judge: Judge, scored: Scored, rollouts: int
+) -> StepReport:
     found = rules.findings(scored.stats)
     verdict = rules.verdict(found)
     earlier = await _earlier(ctx)
@@ -155,13 +168,20 @@ async def _report(ctx: StepContext, manifest: Manifest, judge: Judge, scored: Sc
         "next": next_action,
         "ladder": iteration.rung(patterns),
         "stalled": iteration.stalled_twice(patterns),
-        "options": options(found, verdict, next_action, patterns, may_override=rules.may_override(scored.stats)),
+        "options": options(
+            found, verdict, next_action, patterns, may_override=rules.may_override(scored.stats)
+        ),
         "may_override": verdict == "NO-GO" and rules.may_override(scored.stats),
         "grader_version": judge.number,
         "dataset_version": manifest.version,
         "rollouts": rollouts,
     }
-    whole = {**facts, "samples": _samples(scored, card=False), "by_row": scored.by_row(), "patterns": patterns}
+    whole = {
+        **facts,
+        "samples": _samples(scored, card=False),
+        "by_row": scored.by_row(),
+        "patterns": patterns,
+    }
     await save_report(ctx, REPORT, {**whole, "outcomes": _outcomes(scored)})
     summary = DryRunSummary(
         task_id=ctx.task.id,
@@ -251,7 +271,14 @@ def _samples(scored: Scored, *, card: bool) -> Json:
 
     def pictured(indices: tuple[int, ...]) -> list[Json]:
         found = [shown(scored.rows[keys[index][0]], scored.outcomes[keys[index]]) for index in indices[:size]]
-        return [{**one, "response": cut(one["response"], 350), "prompt": cut(one["prompt"], 250)} for one in found] if card else found
+        return (
+            [
+                {**one, "response": cut(one["response"], 350), "prompt": cut(one["prompt"], 250)}
+                for one in found
+            ]
+            if card
+            else found
+        )
 
     groups: Json = {"highest": pictured(chosen.highest), "lowest": pictured(chosen.lowest)}
     return groups if card else {**groups, "around_mean": pictured(chosen.around_mean)}

@@ -33,7 +33,9 @@ from tasks.trainers.port import JobStatus, TrainerRefused, TrainingJob
 
 REPORT = "evaluation"
 CURVE_POINTS = 60
-WAITS_FOR_MODEL = 8  # attempts that wait for a fresh model to answer at all; then it goes on without a comparison
+WAITS_FOR_MODEL = (
+    8  # attempts that wait for a fresh model to answer at all; then it goes on without a comparison
+)
 UNREACHABLE_AFTER = 15  # attempts, of the twenty that a task has
 BASE, TUNED = "base", "tuned"
 
@@ -68,7 +70,9 @@ async def _job(ctx: StepContext, training: TrainingSummary, params: Json) -> Tra
     try:
         found = await ctx.deps.trainers[training.trainer].get(training.job_id)
     except (TrainerRefused, KeyError):
-        found = TrainingJob(training.job_id, status, str(params.get("model") or ""), str(params.get("error") or ""))
+        found = TrainingJob(
+            training.job_id, status, str(params.get("model") or ""), str(params.get("error") or "")
+        )
     return replace(found, status=status)
 
 
@@ -146,7 +150,12 @@ def _compared(rows: Sequence[Row], found: dict[tuple[int, str], Json], split: Sp
     both = [place for place in range(len(rows)) if (place, BASE) in found and (place, TUNED) in found]
     pairs = [_pair(rows[place], found[place, BASE], found[place, TUNED]) for place in both]
     kept = tuple(
-        {"record_id": rows[place].id, "topic": rows[place].topic, BASE: found[place, BASE], TUNED: found[place, TUNED]}
+        {
+            "record_id": rows[place].id,
+            "topic": rows[place].topic,
+            BASE: found[place, BASE],
+            TUNED: found[place, TUNED],
+        }
         for place in both
     )
     try:
@@ -236,10 +245,14 @@ def _failed(ctx: StepContext, training: TrainingSummary, job: TrainingJob) -> St
         if not _is_ours(workflow, training):
             return _late(workflow, training, "failed", at)
         words = f"The training failed at the backend: {reason}"
-        return flow.fail(replace(workflow, training=done), "training", reason=words, by=training.requested_by, at=at)
+        return flow.fail(
+            replace(workflow, training=done), "training", reason=words, by=training.requested_by, at=at
+        )
 
     back = _given_back(training, 0.0)
-    return StepReport(facts=facts, change=change, view="training_done", summary="the training failed", cost_usd=back)
+    return StepReport(
+        facts=facts, change=change, view="training_done", summary="the training failed", cost_usd=back
+    )
 
 
 def _cancelled(ctx: StepContext, training: TrainingSummary) -> StepReport:
@@ -259,7 +272,9 @@ def _cancelled(ctx: StepContext, training: TrainingSummary) -> StepReport:
         return flow.settle_back(settled, "training", by=by, at=at, what="training stopped")
 
     back = _given_back(training, float(training.progress.get("share") or 0.0))
-    return StepReport(facts=facts, change=change, view="training_done", summary="training stopped", cost_usd=back)
+    return StepReport(
+        facts=facts, change=change, view="training_done", summary="training stopped", cost_usd=back
+    )
 
 
 def _given_back(training: TrainingSummary, share: float) -> float:

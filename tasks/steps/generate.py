@@ -59,7 +59,9 @@ def strategy_of(manifest: Manifest, params: Json) -> rules.Strategy:
     for strategy in rules.STRATEGIES:
         if strategy == wanted:
             return strategy
-    raise StepError(f"There is no strategy {wanted!r}; there are: {', '.join(rules.STRATEGIES)}.", code="unknown_strategy")
+    raise StepError(
+        f"There is no strategy {wanted!r}; there are: {', '.join(rules.STRATEGIES)}.", code="unknown_strategy"
+    )
 
 
 def planned(ctx: StepContext, manifest: Manifest, params: Json) -> list[tuple[str, int]]:
@@ -77,7 +79,9 @@ def planned(ctx: StepContext, manifest: Manifest, params: Json) -> list[tuple[st
     count = max(1, int(params.get("count_per_topic") or COUNT_PER_TOPIC))
     plan = rules.plan(_under(ctx, manifest), topics, count)
     if sum(rows for _, rows in plan) > MOST_ROWS:
-        raise StepError(f"That is more than {MOST_ROWS:,} rows in one round. Ask for fewer.", code="too_many_rows")
+        raise StepError(
+            f"That is more than {MOST_ROWS:,} rows in one round. Ask for fewer.", code="too_many_rows"
+        )
     return list(plan)
 
 
@@ -93,9 +97,15 @@ def _leaf(wanted: str, leaves: Mapping[str, Topic]) -> str:
     if wanted in leaves:
         return wanted
     slug = topic_rules.slug(wanted.rpartition("/")[2])
-    found = [leaf.id for leaf in leaves.values() if slug in (leaf.id.rpartition("/")[2], topic_rules.slug(leaf.name))]
+    found = [
+        leaf.id
+        for leaf in leaves.values()
+        if slug in (leaf.id.rpartition("/")[2], topic_rules.slug(leaf.name))
+    ]
     if len(found) != 1:
-        raise StepError(f"There is no topic {wanted!r}; there are: {', '.join(list(leaves)[:20])}.", code="unknown_topic")
+        raise StepError(
+            f"There is no topic {wanted!r}; there are: {', '.join(list(leaves)[:20])}.", code="unknown_topic"
+        )
     return found[0]
 
 
@@ -157,7 +167,10 @@ async def _report(ctx: StepContext, params: Json, asked: int, found: Harvest, *,
 
 async def _appended(ctx: StepContext, base: Manifest, rows: Sequence[Row]) -> Manifest:
     limits = limits_of(ctx)
-    named = [msgspec.structs.replace(row, id=f"g-{ctx.task.id}-{number}") for number, row in enumerate(rows, start=1)]
+    named = [
+        msgspec.structs.replace(row, id=f"g-{ctx.task.id}-{number}")
+        for number, row in enumerate(rows, start=1)
+    ]
     return await make_version_once(
         ctx,
         lambda: ctx.deps.datasets.append_rows(

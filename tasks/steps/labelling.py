@@ -44,7 +44,11 @@ class Keywords:
     def label(self, text: str) -> Label | None:
         """The topic that keywords point to; 0.9 and more only when several point to it and none elsewhere."""
         words = _words(text)
-        grams = {tuple(words[start : start + size]) for size in (1, 2, 3, 4) for start in range(len(words) - size + 1)}
+        grams = {
+            tuple(words[start : start + size])
+            for size in (1, 2, 3, 4)
+            for start in range(len(words) - size + 1)
+        }
         hits = {
             topic: [phrase for phrase in phrases if phrase in grams and phrase not in self._shared]
             for topic, phrases in self._phrases.items()
@@ -52,7 +56,10 @@ class Keywords:
         found = {topic: phrases for topic, phrases in hits.items() if phrases}
         if not found:
             return None
-        weights = {topic: sum(1.0 + 0.5 * (len(phrase) - 1) for phrase in phrases) for topic, phrases in found.items()}
+        weights = {
+            topic: sum(1.0 + 0.5 * (len(phrase) - 1) for phrase in phrases)
+            for topic, phrases in found.items()
+        }
         best = max(weights, key=lambda topic: weights[topic])
         return Label(best, _keyword_confidence(weights[best], sum(weights.values()) - weights[best]))
 
@@ -84,28 +91,39 @@ class Similarity:
         likeness = [_dot(vector, centre) for centre in self.centres]
         shares = _softmax(likeness, self.sharpness)
         best = max(range(len(shares)), key=shares.__getitem__)
-        certain = shares[best] * min(1.0, max(0.0, likeness[best]) / 0.2)  # far from everything is near to nothing
+        certain = shares[best] * min(
+            1.0, max(0.0, likeness[best]) / 0.2
+        )  # far from everything is near to nothing
         return Label(self.topics[best], round(certain, 4))
 
 
-def fitted(
-    described: Mapping[str, Vector], known: Mapping[str, Sequence[Vector]]
-) -> Similarity:
+def fitted(described: Mapping[str, Vector], known: Mapping[str, Sequence[Vector]]) -> Similarity:
     """Topics at the mean of their description and of rows whose topic is known; calibrated on the other half of those rows."""
-    centres = {topic: _centre([vector, *list(known.get(topic, ()))[::2]]) for topic, vector in described.items()}
-    held_out = [(topic, vector) for topic, vectors in known.items() if topic in centres for vector in list(vectors)[1::2]]
+    centres = {
+        topic: _centre([vector, *list(known.get(topic, ()))[::2]]) for topic, vector in described.items()
+    }
+    held_out = [
+        (topic, vector)
+        for topic, vectors in known.items()
+        if topic in centres
+        for vector in list(vectors)[1::2]
+    ]
     topics = tuple(centres)
     base = Similarity(topics, tuple(centres.values()))
     if len(held_out) < FEWEST_TO_CALIBRATE or len(topics) < 2:
         return base
-    likeness = [(topics.index(topic), [_dot(vector, centre) for centre in base.centres]) for topic, vector in held_out]
+    likeness = [
+        (topics.index(topic), [_dot(vector, centre) for centre in base.centres]) for topic, vector in held_out
+    ]
     sharpness = min(SHARPNESS, key=lambda value: _loss(likeness, value))
     return Similarity(topics, base.centres, sharpness, len(held_out))
 
 
 def _loss(likeness: Sequence[tuple[int, list[float]]], sharpness: float) -> float:
     """Mean negative log-likelihood of the right topic: the proper score that temperature scaling minimises."""
-    return -sum(math.log(max(1e-9, _softmax(row, sharpness)[right])) for right, row in likeness) / len(likeness)
+    return -sum(math.log(max(1e-9, _softmax(row, sharpness)[right])) for right, row in likeness) / len(
+        likeness
+    )
 
 
 def _softmax(values: Sequence[float], sharpness: float) -> list[float]:

@@ -14,7 +14,11 @@ AT_ONCE = 16
 
 
 async def each(
-    items: Iterable[T], work: Callable[[T], Awaitable[None]], *, stop: Callable[[], bool], at_once: int = AT_ONCE
+    items: Iterable[T],
+    work: Callable[[T], Awaitable[None]],
+    *,
+    stop: Callable[[], bool],
+    at_once: int = AT_ONCE,
 ) -> bool:
     """Run `work` for every item, at most `at_once` at a time; True when `stop` ended it early.
 

@@ -51,7 +51,11 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     limit = depth if found.method == "auto" else DEEPEST
     problems = rules.validate(found.tree, max_depth=limit)
     if problems:
-        raise StepError(" ".join(problem.message for problem in problems), code="bad_hierarchy", next="apply_topic_hierarchy")
+        raise StepError(
+            " ".join(problem.message for problem in problems),
+            code="bad_hierarchy",
+            next="apply_topic_hierarchy",
+        )
     return _report(ctx, manifest, found)
 
 
@@ -64,7 +68,11 @@ async def _found(ctx: StepContext, manifest: Manifest, params: Json, depth: int)
     if method == "template":
         return _from_template(str(params.get("template_name") or ""))
     if method == "manual":
-        raise StepError("Write the topics as an indented outline, or as JSON.", code="no_hierarchy", next="apply_topic_hierarchy")
+        raise StepError(
+            "Write the topics as an indented outline, or as JSON.",
+            code="no_hierarchy",
+            next="apply_topic_hierarchy",
+        )
     return await _from_rows(ctx, manifest, lens=str(params.get("lens") or ""), depth=depth)
 
 
@@ -126,7 +134,9 @@ async def _embedded(embedder: Embedder, texts: list[str]) -> tuple[str, list[lis
         return offline.name, await offline.embed(texts)
 
 
-async def _named(ctx: StepContext, groups: tuple[Cluster, ...], texts: list[str], *, lens: str, depth: int) -> Tree | None:
+async def _named(
+    ctx: StepContext, groups: tuple[Cluster, ...], texts: list[str], *, lens: str, depth: int
+) -> Tree | None:
     """The model's names for the clusters; None when its answer makes no usable tree."""
     data: Json = {
         "goal": ctx.workflow.goal,
@@ -159,8 +169,19 @@ def _tree_of(answer: Json, groups: tuple[Cluster, ...], depth: int) -> Tree | No
     for topic in answer.get("topics") or ():
         path = [cut(str(name), 80) for name in topic.get("path") or () if str(name).strip()]
         own = [str(word) for word in topic.get("keywords") or () if str(word).strip()]
-        theirs = [term for number in topic.get("clusters") or () if 0 <= number < len(groups) for term in groups[number].terms]
-        items.append((path[: depth - 1] + path[-1:] if len(path) > depth else path, str(topic.get("description", "")), own or theirs))
+        theirs = [
+            term
+            for number in topic.get("clusters") or ()
+            if 0 <= number < len(groups)
+            for term in groups[number].terms
+        ]
+        items.append(
+            (
+                path[: depth - 1] + path[-1:] if len(path) > depth else path,
+                str(topic.get("description", "")),
+                own or theirs,
+            )
+        )
     tree = rules.from_paths(items)
     return tree if tree and not rules.validate(tree, max_depth=depth) else None
 
@@ -201,13 +222,21 @@ def _from_template(name: str) -> Found:
         if rules.slug(title) == wanted:
             return Found(tree, "template", notes=(f"The template {title}.",))
     offered = ", ".join(sorted(templates()))
-    raise StepError(f"There is no template {name!r}; there are: {offered}.", code="unknown_template", next="generate_topics")
+    raise StepError(
+        f"There is no template {name!r}; there are: {offered}.",
+        code="unknown_template",
+        next="generate_topics",
+    )
 
 
 async def _changed(ctx: StepContext, instruction: str) -> Found:
     """The open proposal's tree, or the approved one, changed as somebody asked in words."""
     if not has_model(ctx):
-        raise StepError("Changing topics in words needs a model; edit the outline instead.", code="no_model", next="apply_topic_hierarchy")
+        raise StepError(
+            "Changing topics in words needs a model; edit the outline instead.",
+            code="no_model",
+            next="apply_topic_hierarchy",
+        )
     base, moved = await _base(ctx)
     if not base:
         raise StepError("There are no topics to change yet.", code="topics", next="generate_topics")
@@ -218,10 +247,13 @@ async def _changed(ctx: StepContext, instruction: str) -> Found:
     try:
         tree, steps, done = apply_operations(base, said.get("operations") or ())
     except UnknownChange as error:
-        raise StepError(f"I could not apply that: {error}", code="unknown_change", next="adjust_topics") from error
+        raise StepError(
+            f"I could not apply that: {error}", code="unknown_change", next="adjust_topics"
+        ) from error
     if not done:
         raise StepError(
-            str(said.get("summary")) or "I could not tell which topics to change; name them as they are called.",
+            str(said.get("summary"))
+            or "I could not tell which topics to change; name them as they are called.",
             code="no_change",
             next="adjust_topics",
         )

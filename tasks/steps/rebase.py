@@ -22,7 +22,11 @@ async def onto_newest(
 
 
 def _transplanted(
-    ctx: StepContext, manifest: Manifest, newest: Manifest, changed: dict[int, PartRef], names: tuple[str, ...]
+    ctx: StepContext,
+    manifest: Manifest,
+    newest: Manifest,
+    changed: dict[int, PartRef],
+    names: tuple[str, ...],
 ) -> dict[int, PartRef]:
     datasets = ctx.deps.datasets
     labelled = _view(manifest, changed)
@@ -38,7 +42,12 @@ def _transplanted(
         columns: dict[str, list[object]] = {name: [] for name in names}
         for row in datasets.rows(newest, number):
             old, ours = before.get(row.id), known.get(row.id)
-            same = old is not None and ours is not None and row.topic == old.topic and row.messages == old.messages
+            same = (
+                old is not None
+                and ours is not None
+                and row.topic == old.topic
+                and row.messages == old.messages
+            )
             for name in names:
                 columns[name].append(getattr(ours if same else row, name))
         moved[number] = datasets.set_columns(newest, number, columns)

@@ -52,7 +52,9 @@ def sides(datasets: Datasets, manifest: Manifest, *, train: float) -> Sides:
     return Sides(manifest, found, places)
 
 
-def jsonl(datasets: Datasets, chosen: Sides, side: Side, form: Callable[[Row], Json | None]) -> Iterator[bytes]:
+def jsonl(
+    datasets: Datasets, chosen: Sides, side: Side, form: Callable[[Row], Json | None]
+) -> Iterator[bytes]:
     """One side's rows as JSONL in a provider's form, streamed; rows that the form cannot express are left out."""
     encoder = msgspec.json.Encoder()
     batch: list[Json] = []

@@ -50,7 +50,9 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     judge = await current_grader(ctx)
     files = await ensure_files(ctx, plan.trainer, manifest, method=plan.method, train=plan.train_share)
     request = _request(ctx, plan, files, judge)
-    await ctx.checkpoint("intent", {"key": request.key, "trainer": plan.trainer.name, "model": plan.begin_from})
+    await ctx.checkpoint(
+        "intent", {"key": request.key, "trainer": plan.trainer.name, "model": plan.begin_from}
+    )
     job = await _created(ctx, plan.trainer, request)
     return _report(ctx, plan, files, job, judge.number)
 
@@ -136,7 +138,9 @@ def _report(ctx: StepContext, plan: Plan, files: Files, job: TrainingJob, grader
     summary = TrainingSummary(
         job_id=job.id,
         trainer=plan.trainer.name,
-        status=job.status if job.status in ACTIVE else "pending",  # the watch settles a job that is over already
+        status=job.status
+        if job.status in ACTIVE
+        else "pending",  # the watch settles a job that is over already
         base_model=plan.base_model,
         configuration={
             **plan.configuration,
@@ -187,7 +191,8 @@ def _estimate(ctx: StepContext, plan: Plan, files: Files) -> float:
     price = ctx.deps.settings.price(plan.base_model)
     totals = files.sides.manifest.totals
     table = costs.PriceTable(
-        as_of=price.as_of, training={plan.trainer.name: costs.TrainingPrice(per_million_tokens=price.training)}
+        as_of=price.as_of,
+        training={plan.trainer.name: costs.TrainingPrice(per_million_tokens=price.training)},
     )
     found = costs.estimate_training(
         table,

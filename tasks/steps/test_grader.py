@@ -126,7 +126,10 @@ def _report(
     }
     update: tuple[Proposal, ...] = ()
     if proposal is not None and proposal.status == "open" and not partial:
-        small = [{**sample, "prompt": cut(sample["prompt"], 200), "response": cut(sample["response"], 300)} for sample in samples[:5]]
+        small = [
+            {**sample, "prompt": cut(sample["prompt"], 200), "response": cut(sample["response"], 300)}
+            for sample in samples[:5]
+        ]
         payload = {**proposal.payload, "test": {**test, "samples": small}, "weaknesses": weaknesses}
         update = (replace(proposal, payload=payload),)
     events = tuple(replace(card_event(one), key=f"proposal:{one.id}:tested:{ctx.task.id}") for one in update)
@@ -142,7 +145,14 @@ def _report(
 
 def _statistics(scores: list[float | None]) -> Json:
     known = [score for score in scores if score is not None]
-    figures: Json = {"n": len(known), "errors": len(scores) - len(known), "mean": None, "std": None, "min": None, "max": None}
+    figures: Json = {
+        "n": len(known),
+        "errors": len(scores) - len(known),
+        "mean": None,
+        "std": None,
+        "min": None,
+        "max": None,
+    }
     if known:
         figures |= {
             "mean": round(st.fmean(known), 4),
@@ -154,5 +164,10 @@ def _statistics(scores: list[float | None]) -> Json:
 
 
 TEST_GRADER = Step(
-    name="test_grader", title="Testing the grader", body=run, needs=("valid_rows",), finishes=False, timeout_seconds=1800
+    name="test_grader",
+    title="Testing the grader",
+    body=run,
+    needs=("valid_rows",),
+    finishes=False,
+    timeout_seconds=1800,
 )

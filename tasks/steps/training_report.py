@@ -27,7 +27,14 @@ KEPT = (
 def figures(found: rules.Evaluation | None) -> Json:
     """The comparison as a whole; empty values when there was none."""
     if found is None:
-        return {"before": None, "after": None, "change": None, "significant": False, "interval": [], "count": 0}
+        return {
+            "before": None,
+            "after": None,
+            "change": None,
+            "significant": False,
+            "interval": [],
+            "count": 0,
+        }
     overall = found.overall
     return {
         "before": round(overall.before, 4),

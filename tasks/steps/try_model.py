@@ -30,7 +30,9 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
         raise StepError("No model server is configured (OPENAI_API_KEY or OPENAI_BASE_URL).", code="no_model")
     training = ctx.workflow.training
     if training is None:
-        raise StepError("There is no trained model yet: train one.", code="trained_model", next="start_training")
+        raise StepError(
+            "There is no trained model yet: train one.", code="trained_model", next="start_training"
+        )
     row = Row(id="try", input=Input(messages=[*await _system(ctx), {"role": "user", "content": prompt}]))
     judge = await _judge(ctx)
     base = await _answer(ctx, "base", training.base_model, row, judge)
@@ -71,11 +73,18 @@ async def _system(ctx: StepContext) -> list[Json]:
     manifest = await pinned_manifest(ctx)
     rows = await asyncio.to_thread(ctx.deps.datasets.sample, manifest, LOOKED_AT, seed=0)
     firsts = [row.input.messages[0] for row in rows if row.input.messages]
-    systems = {content_text(first.get("content")) for first in firsts if first.get("role") in ("system", "developer")}
+    systems = {
+        content_text(first.get("content")) for first in firsts if first.get("role") in ("system", "developer")
+    }
     same = len(systems) == 1 and len(firsts) == len(rows)
     return [{"role": "system", "content": systems.pop()}] if same else []
 
 
 TRY_MODEL = Step(
-    name="try_model", title="Asking both models", body=run, needs=("trained_model",), finishes=False, timeout_seconds=600
+    name="try_model",
+    title="Asking both models",
+    body=run,
+    needs=("trained_model",),
+    finishes=False,
+    timeout_seconds=600,
 )

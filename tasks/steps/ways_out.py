@@ -9,13 +9,22 @@ from tasks.rules import iteration
 from tasks.rules.dry_run import Finding
 
 _LEVERS: dict[str, tuple[str, str]] = {
-    "grader": ("configure_grader", "Change the grader: look at the samples together, then give partial credit or sharper criteria."),
-    "data": ("generate_synthetic_data", "Change the data: add rows of the difficulty that is missing, or mend those that are there."),
+    "grader": (
+        "configure_grader",
+        "Change the grader: look at the samples together, then give partial credit or sharper criteria.",
+    ),
+    "data": (
+        "generate_synthetic_data",
+        "Change the data: add rows of the difficulty that is missing, or mend those that are there.",
+    ),
     "supervised": (
         "configure_training",
         "Teach the base model with supervised examples first, then come back to reinforcement.",
     ),
-    "topic": ("get_coverage_recommendations", "Work on the weak topics: review their rows, exclude them, or add examples."),
+    "topic": (
+        "get_coverage_recommendations",
+        "Work on the weak topics: review their rows, exclude them, or add examples.",
+    ),
 }
 _ACTIONS: dict[str, str] = {
     "train": "start_training",
@@ -26,7 +35,12 @@ _ACTIONS: dict[str, str] = {
 
 
 def options(
-    found: Sequence[Finding], verdict: Verdict, next_action: str, patterns: Sequence[iteration.Pattern], *, may_override: bool
+    found: Sequence[Finding],
+    verdict: Verdict,
+    next_action: str,
+    patterns: Sequence[iteration.Pattern],
+    *,
+    may_override: bool,
 ) -> list[Json]:
     """`[{action, text}]`: the levers of the findings (the grader's before the data's), the ladder, and going on knowingly."""
     stopping = [finding for finding in found if finding.severity != "note"]
@@ -38,7 +52,12 @@ def options(
     if verdict != "NO-GO":
         ways.insert(0, {"action": "start_training", "text": "Go on to training."})
     elif may_override:
-        ways.append({"action": "override_verdict", "text": "Go on knowingly: an approver overrides the verdict, and it is recorded."})
+        ways.append(
+            {
+                "action": "override_verdict",
+                "text": "Go on knowingly: an approver overrides the verdict, and it is recorded.",
+            }
+        )
     else:
         text = "Training cannot start from here, not even with an override: there is no signal to learn from."
         ways.append({"action": "none", "text": text})

@@ -23,7 +23,13 @@ STATUS: dict[str, JobStatus] = {
 }
 NAMES: dict[str, tuple[str, ...]] = {
     "train_reward": ("train_reward_mean", "train_mean_reward", "train_reward", "reward_mean", "reward"),
-    "valid_reward": ("valid_reward_mean", "full_valid_mean_reward", "valid_mean_reward", "valid_reward", "eval_reward"),
+    "valid_reward": (
+        "valid_reward_mean",
+        "full_valid_mean_reward",
+        "valid_mean_reward",
+        "valid_reward",
+        "eval_reward",
+    ),
     "train_loss": ("train_loss", "training_loss", "loss"),
     "valid_loss": ("valid_loss", "full_valid_loss", "eval_loss", "validation_loss"),
     "learning_rate": ("learning_rate",),
@@ -32,14 +38,21 @@ NAMES: dict[str, tuple[str, ...]] = {
     "entropy": ("entropy",),
     "reward_std": ("reward_std",),
     "zero_variance": ("zero_variance_fraction", "frac_reward_zero_std"),
-    "response_length": ("response_length", "mean_response_length", "completion_length", "train_mean_completion_tokens"),
+    "response_length": (
+        "response_length",
+        "mean_response_length",
+        "completion_length",
+        "train_mean_completion_tokens",
+    ),
     "accuracy": ("full_valid_mean_token_accuracy", "valid_mean_token_accuracy", "train_mean_token_accuracy"),
 }
 _STEP = re.compile(r"\bstep (\d+)\s*(?:/|of)\s*(\d+)", re.IGNORECASE)
 EVENTS_SHOWN = 5
 
 
-def job_from(job: Json, *, events: Sequence[Json] = (), checkpoints: Iterable[Json] = (), now: float) -> TrainingJob:
+def job_from(
+    job: Json, *, events: Sequence[Json] = (), checkpoints: Iterable[Json] = (), now: float
+) -> TrainingJob:
     """The job as the port wants it. `events` newest first, as the wire lists them."""
     error = job.get("error") or {}
     eta = _eta(job, now)
@@ -66,7 +79,11 @@ def checkpoint(item: Json) -> Json:
     """`{id, step, model, …numbers}` of a checkpoint object."""
     step = int(item.get("step_number") or 0)
     metrics = item.get("metrics") if isinstance(item.get("metrics"), dict) else {}
-    return {"id": str(item.get("id", "")), "model": str(item.get("fine_tuned_model_checkpoint") or ""), **point(step, metrics or {})}
+    return {
+        "id": str(item.get("id", "")),
+        "model": str(item.get("fine_tuned_model_checkpoint") or ""),
+        **point(step, metrics or {}),
+    }
 
 
 def _points(events: Sequence[Json]) -> tuple[Json, ...]:

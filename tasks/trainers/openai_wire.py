@@ -35,7 +35,11 @@ PAGES = 10  # of files, jobs or events that are looked through
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MEMORY_BYTES = 8 * 1024 * 1024
 KEY = "idempotency_key"
-WIRE_METHOD: dict[Method, str] = {"reinforcement": "reinforcement", "supervised": "supervised", "preference": "dpo"}
+WIRE_METHOD: dict[Method, str] = {
+    "reinforcement": "reinforcement",
+    "supervised": "supervised",
+    "preference": "dpo",
+}
 TAKEN: dict[Method, tuple[str, ...]] = {
     "reinforcement": (
         "batch_size",
@@ -78,7 +82,9 @@ class OpenAITrainer:
                 return str(found["id"])
         with tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES) as spool:
             await asyncio.to_thread(_fill, spool, chunks)
-            made = await self._sent("POST", "/files", data={"purpose": "fine-tune"}, files={"file": (name, spool)})
+            made = await self._sent(
+                "POST", "/files", data={"purpose": "fine-tune"}, files={"file": (name, spool)}
+            )
         return str(made["id"])
 
     async def create(self, request: TrainingRequest) -> TrainingJob:
@@ -152,7 +158,9 @@ class OpenAITrainer:
             else:
                 body = data if files else json
                 options["max_retries"] = 0  # what creates is repeated only after looking for it
-                response = await client.post(path, cast_to=httpx2.Response, body=body, files=files, options=options)
+                response = await client.post(
+                    path, cast_to=httpx2.Response, body=body, files=files, options=options
+                )
             answer = response.json()
         except openai.APIStatusError as error:
             raise _translated(error) from error
@@ -176,7 +184,11 @@ class OpenAITrainer:
             else openai.DefaultAioHttpClient(timeout=timeout)
         )
         return openai.AsyncOpenAI(
-            api_key=self._api_key or "unset", base_url=self._base_url, max_retries=2, timeout=timeout, http_client=http
+            api_key=self._api_key or "unset",
+            base_url=self._base_url,
+            max_retries=2,
+            timeout=timeout,
+            http_client=http,
         )
 
 
@@ -204,7 +216,10 @@ def _fill(spool: IO[bytes], chunks: Iterable[bytes]) -> None:
     for chunk in chunks:
         size += len(chunk)
         if size > MAX_FILE_BYTES:
-            raise TrainerRefused("The training file is larger than 512 MB, which is what the service takes.", code="file_too_large")
+            raise TrainerRefused(
+                "The training file is larger than 512 MB, which is what the service takes.",
+                code="file_too_large",
+            )
         spool.write(chunk)
     spool.seek(0)
 
@@ -212,7 +227,9 @@ def _fill(spool: IO[bytes], chunks: Iterable[bytes]) -> None:
 def _translated(error: openai.APIStatusError) -> TrainerError:
     code, said = str(error.code or ""), _said(error)
     if error.status_code in (408, 409, 425, 429) or error.status_code >= 500:
-        return TrainerUnavailable(f"The training service is not available at the moment (it answered {error.status_code}).")
+        return TrainerUnavailable(
+            f"The training service is not available at the moment (it answered {error.status_code})."
+        )
     if code == "training_not_available":
         return TrainerRefused(
             "Fine-tuning is closed for this account: the provider answers `training_not_available`. Asking again will not help. "
@@ -222,7 +239,10 @@ def _translated(error: openai.APIStatusError) -> TrainerError:
     if error.status_code == 401:
         return TrainerRefused("The training service does not accept the key (OPENAI_API_KEY).", code="401")
     if error.status_code in (404, 405, 501):
-        return TrainerRefused(f"The training service does not know this ({error.status_code}): {said}", code=str(error.status_code))
+        return TrainerRefused(
+            f"The training service does not know this ({error.status_code}): {said}",
+            code=str(error.status_code),
+        )
     return TrainerRefused(f"The training service refuses: {said}", code=code or str(error.status_code))
 
 

@@ -407,12 +407,12 @@ def test_a_deleted_dataset_is_gone_and_its_neighbour_is_not(datasets: Datasets, 
     assert texts(datasets, kept) == ["A question"]
 
 
-def test_spoiled_objects_are_corrupt(datasets: Datasets, blobs: MemoryBlobs) -> None:
-    manifest = fifty(datasets)
-    for digest in (manifest.parts[0].digest, manifest.parts[0].columns[0].digest):
+def test_spoiled_objects_are_corrupt(datasets: Datasets, blobs: MemoryBlobs, mixed: Manifest) -> None:
+    column = next(ref.digest for ref in mixed.parts[0].columns if ref.digest)
+    for digest in (mixed.parts[0].digest, column):
         path = paths.content(TENANT, "d1", digest)
         whole = blobs.objects[path]
         blobs.objects[path] = b"not gzip"
         with pytest.raises(Corrupt):
-            list(datasets.rows(manifest, 0))
+            list(datasets.rows(mixed, 0))
         blobs.objects[path] = whole

@@ -16,7 +16,11 @@ from tasks.graders.similarity import MEASURES
 from tests.fakes import FakeChat
 
 pytestmark = pytest.mark.anyio
-SAMPLE = Sample([{"role": "user", "content": "Capital of France?"}], "Paris it is", item={"reference_answer": "Paris", "n": 3})
+SAMPLE = Sample(
+    [{"role": "user", "content": "Capital of France?"}],
+    "Paris it is",
+    item={"reference_answer": "Paris", "n": 3},
+)
 EXACT: Json = {"input": "{{sample.output_text}}", "reference": "{{item.reference_answer}}"}
 
 
@@ -54,7 +58,11 @@ def test_the_same_text_is_fully_alike(name: str) -> None:
     assert MEASURES[name](text, text) == pytest.approx(1.0)
 
 
-LABELS: Json = {"input": [{"role": "user", "content": "{{response}}"}], "labels": ["good", "bad"], "passing_labels": ["good"]}
+LABELS: Json = {
+    "input": [{"role": "user", "content": "{{response}}"}],
+    "labels": ["good", "bad"],
+    "passing_labels": ["good"],
+}
 
 
 @pytest.mark.parametrize(("label", "score"), [("good", 1.0), ("bad", 0.0), ("great", None)])
@@ -85,7 +93,13 @@ async def test_a_formula_without_a_value_is_an_error(formula: str) -> None:
 
 
 async def test_one_failing_part_makes_the_whole_an_error() -> None:
-    broken = {**MULTI, "graders": {**MULTI["graders"], "near": {"type": "script", "source": "def grade(s, i):\n    return 5"}}}
+    broken = {
+        **MULTI,
+        "graders": {
+            **MULTI["graders"],
+            "near": {"type": "script", "source": "def grade(s, i):\n    return 5"},
+        },
+    }
     assert (await graded("multi", broken)).score is None
 
 
@@ -111,7 +125,18 @@ def test_what_cannot_work_is_said_when_it_is_configured(kind: str, config: Json,
 
 @pytest.mark.parametrize(
     "hostile",
-    ["__import__('os').system('id')", "exact.__class__", "[exact][0]", "(lambda: 1)()", "exact if near else 0", "min(*exact)", "'a'", "True", "exact := 1", "9" * 2000],
+    [
+        "__import__('os').system('id')",
+        "exact.__class__",
+        "[exact][0]",
+        "(lambda: 1)()",
+        "exact if near else 0",
+        "min(*exact)",
+        "'a'",
+        "True",
+        "exact := 1",
+        "9" * 2000,
+    ],
 )
 def test_an_expression_is_arithmetic_and_nothing_else(hostile: str) -> None:
     with pytest.raises(expression.ExpressionError):
@@ -119,7 +144,9 @@ def test_an_expression_is_arithmetic_and_nothing_else(hostile: str) -> None:
 
 
 def test_graders_are_exported_with_openais_names() -> None:
-    found = graders.to_openai("multi", {**MULTI, "graders": {**MULTI["graders"], "l": {"type": "label_model", **LABELS}}}, model="m")
+    found = graders.to_openai(
+        "multi", {**MULTI, "graders": {**MULTI["graders"], "l": {"type": "label_model", **LABELS}}}, model="m"
+    )
     assert found["graders"]["exact"]["reference"] == "{{item.reference_answer}}"
     assert found["graders"]["near"]["type"] == "python"
     assert found["graders"]["l"]["input"][0]["content"] == "{{sample.output_text}}"

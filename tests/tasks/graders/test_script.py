@@ -11,7 +11,11 @@ from tasks import graders
 from tasks.graders.port import Grade, Sample
 
 pytestmark = pytest.mark.anyio
-SAMPLE = Sample(messages=[{"role": "user", "content": "What is 2 + 2?"}], output='{"answer": 4}', item={"reference_answer": "4"})
+SAMPLE = Sample(
+    messages=[{"role": "user", "content": "What is 2 + 2?"}],
+    output='{"answer": 4}',
+    item={"reference_answer": "4"},
+)
 
 
 async def graded(source: str, sample: Sample = SAMPLE) -> Grade:
@@ -27,9 +31,15 @@ def problems(config: Json) -> list[str]:
     ("source", "score"),
     [
         ("def grade(sample, item):\n    return 0.25", 0.25),
-        ("def grade(sample, item):\n    return 1.0 if sample['output_json']['answer'] == int(item['reference_answer']) else 0.0", 1.0),
+        (
+            "def grade(sample, item):\n    return 1.0 if sample['output_json']['answer'] == int(item['reference_answer']) else 0.0",
+            1.0,
+        ),
         ("def grade(sample, item):\n    return '4' in sample['output_text']", 1.0),
-        ("import json, re, math\ndef grade(sample, item):\n    return math.sqrt(json.loads(sample['output_text'])['answer']) / 4", 0.5),
+        (
+            "import json, re, math\ndef grade(sample, item):\n    return math.sqrt(json.loads(sample['output_text'])['answer']) / 4",
+            0.5,
+        ),
         ("def grade(sample, item):\n    return fuzzy_ratio(item['reference_answer'], '4')", 1.0),
         ("def grade(sample, item):\n    return len(item['messages']) / 2", 0.5),
     ],
@@ -65,7 +75,9 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE.keys())
-async def test_a_hostile_or_broken_script_is_an_error_and_never_a_zero(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hostile_or_broken_script_is_an_error_and_never_a_zero(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SECRET_OF_TESTS", "token-1234")
     grade = await graded(source)
     assert grade.score is None
@@ -92,7 +104,10 @@ async def test_nothing_is_carried_from_one_grade_to_the_next() -> None:
 @pytest.mark.parametrize(
     ("config", "code"),
     [
-        ({"language": "javascript", "source": "function evaluate(input) { return 1 }"}, "language_not_available"),
+        (
+            {"language": "javascript", "source": "function evaluate(input) { return 1 }"},
+            "language_not_available",
+        ),
         ({"source": ""}, "missing_source"),
         ({"source": "x" * 30_000}, "source_too_long"),
         ({"source": "def grade(sample, item:\n  return 1"}, "syntax_error"),

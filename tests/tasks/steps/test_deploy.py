@@ -27,12 +27,18 @@ async def deploy(world: World, training: TrainingSummary, mode: str = "new_endpo
 
 
 @pytest.mark.parametrize("pattern", ["improving", "mixed", "too_short"])
-async def test_a_model_that_nothing_speaks_against_is_deployed_and_completes_the_workflow(pattern: str) -> None:
+async def test_a_model_that_nothing_speaks_against_is_deployed_and_completes_the_workflow(
+    pattern: str,
+) -> None:
     report, after = await deploy(World(), trained(pattern))
     assert (report.view, report.facts["model_id"]) == ("deployed", "ft:1")
     assert report.facts["endpoint"] == "http://model.test/v1/chat/completions"
     assert after.status == "completed"
-    assert (after.deployment.model_id, after.deployment.by, after.deployment.mode) == ("ft:1", "U1", "new_endpoint")
+    assert (after.deployment.model_id, after.deployment.by, after.deployment.mode) == (
+        "ft:1",
+        "U1",
+        "new_endpoint",
+    )
 
 
 async def test_the_example_can_be_copied_and_holds_no_key() -> None:
@@ -44,7 +50,9 @@ async def test_the_example_can_be_copied_and_holds_no_key() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["failed", "reward_hacking", "overfitting", "no_learning", ""])
-async def test_a_model_judged_badly_or_not_at_all_is_refused_until_an_approver_overrides(pattern: str) -> None:
+async def test_a_model_judged_badly_or_not_at_all_is_refused_until_an_approver_overrides(
+    pattern: str,
+) -> None:
     with pytest.raises(StepError, match="approver") as caught:
         await deploy(World(), trained(pattern))
     assert (caught.value.code, caught.value.next) == ("needs_override", "override_deploy")

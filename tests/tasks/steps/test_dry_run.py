@@ -58,7 +58,11 @@ async def test_a_healthy_run_says_go_and_keeps_its_summary_and_report() -> None:
     assert {topic["topic"] for topic in report.facts["by_topic"]} == {"billing", "login", "shipping"}
     assert report.facts["next"] == "train"
     after = report.change(workflow)
-    assert (after.dry_runs[0].verdict, after.dry_runs[0].dataset_version, after.dry_runs[0].grader_version) == ("GO", 1, 1)
+    assert (
+        after.dry_runs[0].verdict,
+        after.dry_runs[0].dataset_version,
+        after.dry_runs[0].grader_version,
+    ) == ("GO", 1, 1)
     stored = json.loads(world.blobs.get(paths.report(TENANT, "dry_run", "t1")))
     assert len(stored["samples"]["highest"]) == len(stored["samples"]["lowest"]) == 5
     assert len(stored["outcomes"]) == 30
@@ -67,14 +71,16 @@ async def test_a_healthy_run_says_go_and_keeps_its_summary_and_report() -> None:
 @pytest.mark.parametrize(
     ("score", "verdict", "code", "may_override"),
     [
-        (spread(0.0, 0.5), "GO", "", False),
+        (spread(0.2, 0.7), "GO", "", False),
         (spread(0.1, 0.3), "NO-GO", "too_hard", True),
         (lambda data: {"score": 0.05, "reasoning": ""}, "NO-GO", "no_signal", False),
         (lambda data: {"score": 0.5, "reasoning": ""}, "NO-GO", "no_signal", False),
         (spread(0.85, 1.0), "NO-GO", "too_easy", True),
     ],
 )
-async def test_the_verdict_follows_the_scores(score: Score, verdict: str, code: str, may_override: bool) -> None:
+async def test_the_verdict_follows_the_scores(
+    score: Score, verdict: str, code: str, may_override: bool
+) -> None:
     world = World(chat=chat(score))
     report = await ran(world, await ready(world, {"billing": 40, "login": 30, "shipping": 30}))
     codes = [finding["code"] for finding in report.facts["findings"]]
@@ -207,7 +213,19 @@ async def test_facts_fit_a_card() -> None:
 async def test_an_open_proposal_is_tested_and_its_card_shows_it() -> None:
     world = World(chat=chat(spread(0.2, 0.7)))
     workflow = await world.workflow(world.dataset(rows()))
-    proposal = Proposal("p1", TENANT, "w1", "C1", "1.0", "grader", "t", {"kind": "llm_as_judge", "config": JUDGE}, {}, "U1", 1.0)
+    proposal = Proposal(
+        "p1",
+        TENANT,
+        "w1",
+        "C1",
+        "1.0",
+        "grader",
+        "t",
+        {"kind": "llm_as_judge", "config": JUDGE},
+        {},
+        "U1",
+        1.0,
+    )
     await world.state.commit(TENANT, Change(puts=(proposal,)))
     report = await TEST_GRADER.run(world.context(workflow), {"sample_size": 5})
     assert len(report.facts["samples"]) == 5

@@ -200,4 +200,6 @@ async def test_a_backend_that_is_away_is_asked_again_later() -> None:
 
 
 def _sent() -> dict[str, Json]:
-    return {f"file.reinforcement.{side}": {"id": f"file-{side}", "count": 5} for side in ("train", "validation")}
+    return {
+        f"file.reinforcement.{side}": {"id": f"file-{side}", "count": 5} for side in ("train", "validation")
+    }

@@ -65,7 +65,9 @@ async def test_without_consent_no_row_is_sent_and_names_are_terms() -> None:
     assert report.facts["topic_count"] >= 2
 
 
-@pytest.mark.parametrize("answer", [{"topics": []}, {"topics": [{"path": []}]}, ModelAnswerInvalid("no"), ModelRefused("no")])
+@pytest.mark.parametrize(
+    "answer", [{"topics": []}, {"topics": [{"path": []}]}, ModelAnswerInvalid("no"), ModelRefused("no")]
+)
 async def test_a_useless_answer_of_the_model_is_replaced_by_terms(answer: object) -> None:
     world = World(chat=FakeChat(topic_hierarchy=lambda data: answer))
     report = await proposed(world, {"method": "auto"})
@@ -103,7 +105,9 @@ async def test_a_sentence_changes_the_open_proposal() -> None:
     payload = {"hierarchy": [{"name": "General", "children": [{"name": "Hours"}]}]}
     proposal = Proposal("p1", TENANT, "w1", "C1", "1.0", "topics", "t", payload, {}, "U1", 1.0)
     await world.state.commit(TENANT, Change(puts=(proposal,)))
-    report = await PROPOSE_TOPICS.run(world.context(workflow), {"instruction": "Add Complaints under General"})
+    report = await PROPOSE_TOPICS.run(
+        world.context(workflow), {"instruction": "Add Complaints under General"}
+    )
     children = report.drafts[0].payload["hierarchy"][0]["children"]
     assert [child["name"] for child in children] == ["Hours", "Complaints"]
     assert report.facts["changes_made"] == ["added Complaints under General"]
@@ -135,7 +139,9 @@ async def sorting(world: World, given: list[object], **fields: object) -> Contex
 
 async def test_keywords_decide_without_a_model_and_the_rest_is_asked() -> None:
     world = World(chat=FakeChat(topic_labels=labelled))
-    odd = [row(f"Could you tell me something about {word} please?") for word in ("horses", "weather", "music")]
+    odd = [
+        row(f"Could you tell me something about {word} please?") for word in ("horses", "weather", "music")
+    ]
     ctx = await sorting(world, [*rows(), *odd])
     report = await CATEGORIZE.run(ctx, {})
     assert report.facts["assigned_count"] == 33
@@ -164,10 +170,16 @@ async def test_labels_are_columns_of_a_new_version_and_the_old_one_stays() -> No
 
 async def test_one_failed_batch_loses_nothing() -> None:
     def answer(data: Json) -> object:
-        return ModelAnswerInvalid("broken") if any("17" in one["text"] for one in data["rows"]) else labelled(data)
+        return (
+            ModelAnswerInvalid("broken")
+            if any("17" in one["text"] for one in data["rows"])
+            else labelled(data)
+        )
 
     world = World(chat=FakeChat(topic_labels=answer))
-    odd = [row(f"Please tell me something about horse number {number:03d}, thank you") for number in range(60)]
+    odd = [
+        row(f"Please tell me something about horse number {number:03d}, thank you") for number in range(60)
+    ]
     ctx = await sorting(world, odd)
     report = await CATEGORIZE.run(ctx, {})
     counted = report.facts["assigned_count"] + report.facts["uncategorized_count"]
@@ -176,7 +188,11 @@ async def test_one_failed_batch_loses_nothing() -> None:
 
 
 async def test_rows_that_fit_nowhere_are_uncategorised() -> None:
-    nothing = FakeChat(topic_labels=lambda data: {"labels": [{"row": r["row"], "topic": "none", "confidence": 1} for r in data["rows"]]})
+    nothing = FakeChat(
+        topic_labels=lambda data: {
+            "labels": [{"row": r["row"], "topic": "none", "confidence": 1} for r in data["rows"]]
+        }
+    )
     world = World(chat=nothing)
     ctx = await sorting(world, [row("Could you tell me something about horses?")])
     report = await CATEGORIZE.run(ctx, {})
@@ -235,7 +251,9 @@ async def test_stopping_keeps_what_was_sorted() -> None:
 
 async def test_a_killed_run_goes_on_without_asking_twice() -> None:
     world = World(chat=FakeChat(topic_labels=labelled))
-    odd = [row(f"Please tell me something about horse number {number:03d}, thank you") for number in range(40)]
+    odd = [
+        row(f"Please tell me something about horse number {number:03d}, thank you") for number in range(40)
+    ]
     ctx = await sorting(world, odd)
     ctx.die_after = 3
     with pytest.raises(LostLease):
@@ -254,7 +272,9 @@ async def test_edits_made_meanwhile_are_kept() -> None:
     world = World(chat=FakeChat(topic_labels=labelled))
     ctx = await sorting(world, rows())
     pinned = world.datasets.manifest(TENANT, "d1", 1)
-    edited = world.datasets.drop_rows(pinned, lambda one: one.id == "billing-0", operation="delete", by="U2", at=2.0)
+    edited = world.datasets.drop_rows(
+        pinned, lambda one: one.id == "billing-0", operation="delete", by="U2", at=2.0
+    )
     now = replace(ctx.workflow, dataset_version=edited.version, valid_rows=29)
     await world.state.commit(TENANT, Change(puts=(now,)))
     report = await CATEGORIZE.run(ctx, {})
@@ -264,7 +284,10 @@ async def test_edits_made_meanwhile_are_kept() -> None:
 
 async def test_a_model_that_refuses_everything_is_said_and_not_hidden() -> None:
     world = World(chat=FakeChat(topic_labels=lambda data: ModelRefused("no such model")))
-    odd = [row(f"Please tell me something about horse number {number:03d}, thank you {'x' * 1000}") for number in range(90)]
+    odd = [
+        row(f"Please tell me something about horse number {number:03d}, thank you {'x' * 1000}")
+        for number in range(90)
+    ]
     world_rows = await sorting(world, odd)
     with pytest.raises(ModelRefused):
         await CATEGORIZE.run(world_rows, {})

@@ -19,7 +19,9 @@ pytestmark = pytest.mark.anyio
 
 
 def chat(**answers: Any) -> FakeChat:
-    found = FakeChat(judgement=lambda data: {"score": 0.9 if "tuned" in data["response"] else 0.4, "reasoning": "so"})
+    found = FakeChat(
+        judgement=lambda data: {"score": 0.9 if "tuned" in data["response"] else 0.4, "reasoning": "so"}
+    )
     found.answers |= {"base": lambda request: "from base", "ft:1": lambda request: "from tuned", **answers}
     return found
 

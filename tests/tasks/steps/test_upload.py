@@ -19,7 +19,9 @@ pytestmark = pytest.mark.anyio
 COUNTS = {"billing": 60, "login": 40, "shipping": 20}
 
 
-async def uploaded(world: World, given: list[object] | None = None, params: Json | None = None, **fields: object) -> StepReport:
+async def uploaded(
+    world: World, given: list[object] | None = None, params: Json | None = None, **fields: object
+) -> StepReport:
     manifest = world.dataset(given or rows(COUNTS, labelled=True))  # type: ignore[arg-type]
     workflow = await world.workflow(manifest, topics=TOPICS, **fields)
     return await UPLOAD_DATASET.run(world.context(workflow), params or {})
@@ -27,7 +29,10 @@ async def uploaded(world: World, given: list[object] | None = None, params: Json
 
 async def test_rows_are_split_and_sent_in_the_form_of_reinforcement() -> None:
     world = World()
-    given = [*rows({"billing": 59}, labelled=True), row("What is 2 + 2, tell me now", id="x", item={"level": 3}, answer="4")]
+    given = [
+        *rows({"billing": 59}, labelled=True),
+        row("What is 2 + 2, tell me now", id="x", item={"level": 3}, answer="4"),
+    ]
     report = await uploaded(world, given)
     assert (report.facts["train_count"], report.facts["validation_count"]) == (54, 6)
     sent = [json.loads(line) for data in world.trainer.files.values() for line in data.splitlines()]
@@ -54,13 +59,20 @@ async def test_rows_that_grew_from_one_stay_on_its_side() -> None:
     world = World()
     seeds = rows({"billing": 40}, labelled=True)
     grown = [
-        row(f"Grown from another one, number {number} {number * 977}", id=f"g{number}", topic="billing", is_generated=True, provenance={"seed": f"billing-{number}"})
+        row(
+            f"Grown from another one, number {number} {number * 977}",
+            id=f"g{number}",
+            topic="billing",
+            is_generated=True,
+            provenance={"seed": f"billing-{number}"},
+        )
         for number in range(40)
     ]
     manifest = world.dataset([*seeds, *grown])
     chosen = sides(world.datasets, manifest, train=0.9)
     by_side = {
-        side: {one.id for one in world.datasets.pick(manifest, chosen.where(side))} for side in ("train", "validation")  # type: ignore[arg-type]
+        side: {one.id for one in world.datasets.pick(manifest, chosen.where(side))}
+        for side in ("train", "validation")  # type: ignore[arg-type]
     }
     for number in range(40):
         assert (f"billing-{number}" in by_side["train"]) == (f"g{number}" in by_side["train"])
@@ -92,7 +104,9 @@ async def test_supervised_rows_end_with_the_answer() -> None:
 
 async def test_the_dry_run_follows_when_it_was_asked_for() -> None:
     report = await uploaded(World(), params={"then": "dry_run", "then_params": {"rollouts": 2}})
-    assert [(following.operation, following.params) for following in report.then] == [("dry_run", {"rollouts": 2})]
+    assert [(following.operation, following.params) for following in report.then] == [
+        ("dry_run", {"rollouts": 2})
+    ]
     assert not report.say
 
 
@@ -102,7 +116,9 @@ async def test_a_backend_that_is_away_is_waited_for_and_one_that_refuses_is_expl
     with pytest.raises(ModelUnavailable):
         await uploaded(world)
     other = World()
-    other.trainer.refusal = TrainerRefused("Fine-tuning is closed for this account.", code="training_not_available")
+    other.trainer.refusal = TrainerRefused(
+        "Fine-tuning is closed for this account.", code="training_not_available"
+    )
     with pytest.raises(StepError) as refusal:
         await uploaded(other)
     assert refusal.value.code == "training_not_available"

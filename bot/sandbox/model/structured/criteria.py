@@ -131,7 +131,10 @@ def spread(points: Sequence[float], total: int) -> list[int]:
     for step in (5, 1) if total % 5 == 0 else (1,):
         shares = _running(points, whole, total, step)
         if all(share > 0 for share in shares):
-            return shares
+            break
+    while min(shares) < 1 and max(shares) > 1:
+        shares[shares.index(max(shares))] -= 1
+        shares[shares.index(min(shares))] += 1
     return shares
 
 

@@ -143,7 +143,8 @@ class _RowWriter:
             parts.append(self._clause_of_another(example, rng))
         if self._data.get("difficulty") == "hard" or strategy == "scenario_expansion":
             parts.append(rng.choice(_HARDER))
-        parts.append(rng.choice(_CLOSINGS))
+        bare = not parts[0] and len(parts) < 3
+        parts.append(rng.choice([closing for closing in _CLOSINGS if closing or not bare]))
         text = " ".join(part for part in parts if part)
         return self._slots_filled(text, example, rng)[:MAX_CHARACTERS]
 
@@ -163,7 +164,7 @@ class _RowWriter:
         if not others:
             return ""
         clause = rng.choice(sentences(rng.choice(others).text))
-        return f"Also, {clause[0].lower()}{clause[1:]}"
+        return f"Also, {_lowered(clause)}"
 
     def _slots_filled(self, text: str, example: Example, rng: random.Random) -> str:
         clause = rng.choice(sentences(rng.choice(self._examples).text) or ["it depends on the rest."])
@@ -175,7 +176,7 @@ class _RowWriter:
             "ref": f"{rng.choice('ABCDEFGHKM')}{rng.randint(1000, 99999)}",
             "keyword": keyword,
             "other": other,
-            "clause": f"{clause[0].lower()}{clause[1:]}",
+            "clause": _lowered(clause),
         }
         return re.sub(r"\{(\w+)\}", lambda slot: values.get(slot.group(1), slot.group()), text)
 
@@ -206,6 +207,12 @@ def _opening(persona: str, rng: random.Random) -> str:
         if re.search(pattern, persona, re.I):
             return rng.choice((*openings, ""))
     return rng.choice(_ANY_OPENINGS)
+
+
+def _lowered(clause: str) -> str:
+    """To follow a comma; "I" and names in capitals stay."""
+    first = clause.split()[0]
+    return clause if first[:2] in ("I", "I'", "I’") or first.isupper() else f"{clause[0].lower()}{clause[1:]}"
 
 
 def _retyped(text: str) -> str:

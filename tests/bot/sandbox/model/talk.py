@@ -14,6 +14,8 @@ CONTRACT: dict[str, tuple[str, ...]] = {
     "rollback_to_step": ("step", "snapshot_id"),
     "skip_step": ("step", "reason"),
     "complete_workflow": (),
+    "advance_to_step": ("step",),
+    "override_verdict": ("reason",),
     "delete_workflow": (),
     "get_dataset_records": ("limit", "cursor", "filter"),
     "get_dataset_stats": (),

@@ -167,10 +167,41 @@ def test_a_twice_refused_order_is_not_tried_a_third_time() -> None:
 
 def test_a_tool_that_is_not_offered_is_never_called() -> None:
     talk = Talk(workflow("grader_config"), tools("get_workflow_status"))
-    reply = talk.say("deploy it")
+    reply = talk.say("train it")
     assert not reply.tool_calls
-    assert "not possible" in reply.text
-    assert "dry run" in reply.text
+    places = [
+        reply.text.index(part) for part in ("not possible", "a grader", "backend", "a dry run", "a verdict")
+    ]
+    assert places == sorted(places)
+    assert "judged" in reply.text
+    assert "drop a JSONL" in Talk(None, tools("get_workflow_status")).say("Categorise my records").text
+
+
+def test_after_consent_what_was_refused_is_done() -> None:
+    talk = Talk(workflow("topics_config"))
+    talk.say("propose topics by customer intent")
+    assert not talk.refusal("consent", following="agree on the consent card").tool_calls
+    assert called(talk.happen("proposal_approved", kind="consent")) == (
+        "generate_topics", {"method": "auto", "lens": "customer intent"},
+    )  # fmt: skip
+
+
+def test_an_order_that_starts_at_once_is_told_as_started() -> None:
+    talk = Talk(workflow("coverage_generation"))
+    talk.say("generate 30 more complaint examples")
+    told = talk.result(status="started", proposal_id="p", title="30 examples").text
+    assert "started" in told
+    assert "approve" not in told
+
+
+def test_status_is_told_in_figures() -> None:
+    talk = Talk(workflow("dry_run"))
+    talk.say("is it done?")
+    state = {"name": "Support", "position": "step 5 of 7"}
+    jobs = [{"operation": "dry_run", "done": 40, "total": 300}]
+    told = talk.result(workflow=state, balance_score=0.62, jobs=jobs, last_what="dry_run started").text
+    for fact in ("step 5 of 7", "0.62", "40 of 300"):
+        assert fact in told
 
 
 def test_the_last_intent_wins() -> None:
@@ -199,7 +230,7 @@ def test_coming_back_is_summed_up_and_the_order_carried_out() -> None:
     ("words", "name", "part"),
     [
         ("organise by customer intent instead", "generate_topics", {"lens": "customer intent"}),
-        ("use the e-commerce template", "generate_topics", {"method": "template", "template_name": "e-commerce"}),
+        ("use the e-commerce template", "generate_topics", {"method": "template", "template_name": "ecommerce"}),
         ("really complex ones", "generate_synthetic_data", {"strategy": "scenario_expansion"}),
         ("then 75 by few-shot", "generate_synthetic_data", {"strategy": "few_shot", "count_per_topic": 75}),
         ("show me examples first", "generate_preview", {"count": 5}),
@@ -210,8 +241,10 @@ def test_coming_back_is_summed_up_and_the_order_carried_out() -> None:
         ("go back to the topics", "rollback_to_step", {"step": "topics_config"}),
         ("skip coverage because the data is fine", "skip_step", {"step": "coverage_generation", "reason": "the data is fine"}),
         ("set targets: billing 40%, shipping 60%", "set_targets", {"targets": {"billing": 40.0, "shipping": 60.0}}),
-        ("show me 20 low-confidence rows", "get_dataset_records", {"limit": 20, "filter": {"confidence": "low"}}),
+        ("show me 20 low-confidence rows", "get_dataset_records", {"limit": 20, "filter": {"confidence": 0.7}}),
         ("export it as csv", "export_dataset", {"format": "csv"}),
+        ("train anyway because we are in a hurry", "override_verdict", {"reason": "we are in a hurry"}),
+        ("let's go on to the grader", "advance_to_step", {"step": "grader_config"}),
     ],
 )  # fmt: skip
 def test_arguments_come_from_the_words(words: str, name: str, part: dict) -> None:
