@@ -55,10 +55,9 @@ class Commands:
 
     async def _status(self, tenant: Tenant, item: InboxItem, rest: str) -> Rendered:
         if not rest:
-            mine = [
-                workflow for workflow in await self._mine(tenant, item.user) if workflow.status == "active"
-            ]
-            return await self._several(mine, "My workflows")
+            mine = await self._mine(tenant, item.user)
+            active = [workflow for workflow in mine if workflow.status == "active"]
+            return await self._several(active or mine, "My workflows")
         if rest.casefold() == "all":
             return await self._several(await self._of_channel(tenant, item), "Workflows of this channel")
         named = await self._named(tenant, item, rest)

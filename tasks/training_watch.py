@@ -283,7 +283,7 @@ async def _write(
         found = observe(current) if current is not None else None
         if found is None:
             return
-        started = await _finishing(desk, tenant, found)
+        started = _finishing(desk, found)
         puts: tuple[Document, ...] = (found.workflow,) if started is None else (found.workflow, started)
         events = found.events
         if started is not None:
@@ -298,11 +298,10 @@ async def _write(
     raise Conflict(workflow_id)
 
 
-async def _finishing(desk: Desk, tenant: Tenant, found: Observation) -> Task | None:
-    """The task that judges the job, unless it has been started before."""
-    if found.finish is None:
+def _finishing(desk: Desk, found: Observation) -> Task | None:
+    """The task that judges the job. It is written with the status that starts it, so it cannot be there before."""
+    training = found.workflow.training
+    if found.finish is None or training is None:
         return None
-    job_id, status = found.finish["job_id"], found.finish["status"]
-    by = found.workflow.training.requested_by if found.workflow.training else found.workflow.owner
-    task = desk.new_task(found.workflow, FINISH, found.finish, by=by, key=f"{job_id}:{status}")
-    return task if await desk.state.get(tenant, Task, task.id) is None else None
+    key = f"{training.job_id}:{training.status}"
+    return desk.new_task(found.workflow, FINISH, found.finish, by=training.requested_by, key=key)

@@ -53,7 +53,9 @@ class FakeChat:
         if isinstance(found, Exception):
             raise found
         text = found if isinstance(found, str) else json.dumps(found)
-        return ChatReply(text=text, tool_calls=(), usage=Usage(input_tokens=10, output_tokens=5), model=request.model)
+        return ChatReply(
+            text=text, tool_calls=(), usage=Usage(input_tokens=10, output_tokens=5), model=request.model
+        )
 
     async def close(self) -> None:
         return None

@@ -74,7 +74,24 @@ def rows(counts: Mapping[str, int] | None = None, *, labelled: bool = False, **f
 
 def _word(number: int) -> str:
     """Something that keeps texts apart, so that they are no near-duplicates."""
-    words = ["amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "hazel", "indigo", "juniper", "kelp", "lotus", "maple", "nettle", "onyx", "pearl"]
+    words = [
+        "amber",
+        "basil",
+        "cedar",
+        "delta",
+        "ember",
+        "fjord",
+        "grove",
+        "hazel",
+        "indigo",
+        "juniper",
+        "kelp",
+        "lotus",
+        "maple",
+        "nettle",
+        "onyx",
+        "pearl",
+    ]
     return f"{words[number % 16]} {words[(number * 7 + 3) % 16]} {words[(number // 16 * 5 + 1) % 16]} {number * 7919}"
 
 

@@ -70,7 +70,7 @@ def text_of(head: bytes, file_name: str) -> Text:
             raise _unsupported(file_name, f"this is {what}")
     if guessed := _without_bom(head):
         return Text(guessed, 0)
-    if not _is_plain(head):
+    if not _is_plain(head) and not head.lstrip().startswith((b"{", b"[")):
         raise _unsupported(file_name, "this is a binary file")
     return Text("utf-8", 0)
 

@@ -202,8 +202,8 @@ class _Part:
             return []
         vectors = await self.sorter.embedder.embed([text for _, text in unsure])
         left = []
-        for (place, text), vector in zip(unsure, vectors, strict=True):
-            label = self.sorter.similarity.label(vector)
+        labels = await asyncio.to_thread(self.sorter.similarity.labels, vectors)
+        for (place, text), label in zip(unsure, labels, strict=True):
             if label.confidence >= self.sorter.threshold or not self.sorter.asks_model:
                 self._set(place, label, "embedding")
             else:

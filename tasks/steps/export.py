@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 
 from storage import paths
 from storage.manifests import Manifest
 from storage.records import Json
 from storage.rows import Row, to_openai_dpo, to_openai_rft, to_openai_sft, to_record
-from tasks.rules.topics import slug
 from tasks.step import Step, StepContext, StepError, StepReport
 from tasks.steps.common import pinned_manifest
 
@@ -33,7 +33,7 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     rows = await asyncio.to_thread(_write, ctx, manifest, path, form, generated)
     if not rows:
         raise StepError("No valid row fits that format.", code="nothing_to_export", next="export_dataset")
-    name = f"{slug(ctx.workflow.name)}-v{manifest.version}.jsonl"
+    name = f"{_plain(ctx.workflow.name)}-v{manifest.version}.jsonl"
     link = await asyncio.to_thread(ctx.deps.blobs.signed_url, path, LINK_SECONDS, name)
     facts: Json = {"file_name": name, "rows": rows, "path": path, "link": link or "", "format": form}
     return StepReport(facts=facts, view="export", summary=f"{rows:,} rows exported")
@@ -51,6 +51,11 @@ def _write(ctx: StepContext, manifest: Manifest, path: str, form: str, generated
 
     ctx.deps.blobs.put(path, counted())
     return rows
+
+
+def _plain(name: str) -> str:
+    """A file name that every system takes."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:60] or "dataset"
 
 
 EXPORT = Step(name="export", title="Exporting", body=run, needs=("valid_rows",), finishes=False, timeout_seconds=3600)

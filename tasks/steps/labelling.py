@@ -11,12 +11,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from storage.records import Topic
 
 KEYWORD_ACCEPTED = 0.9
 FEWEST_TO_CALIBRATE = 20
 SHARPNESS = (2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
 UNCALIBRATED = 4.0  # so soft that only an unmistakable row passes a threshold of 0.7
+FAR = 0.2  # similarity below which a text has little to do with any topic
 _WORD = re.compile(r"\w+")
 
 Vector = Sequence[float]
@@ -87,14 +90,20 @@ class Similarity:
     sharpness: float = UNCALIBRATED
     calibrated: int = 0
 
-    def label(self, vector: Vector) -> Label:
-        likeness = [_dot(vector, centre) for centre in self.centres]
-        shares = _softmax(likeness, self.sharpness)
-        best = max(range(len(shares)), key=shares.__getitem__)
-        certain = shares[best] * min(
-            1.0, max(0.0, likeness[best]) / 0.2
-        )  # far from everything is near to nothing
-        return Label(self.topics[best], round(certain, 4))
+    def labels(self, vectors: Sequence[Vector]) -> list[Label]:
+        """A label for each vector. One matrix product, since parts have ten thousand rows."""
+        if not vectors:
+            return []
+        likeness = np.asarray(vectors, dtype=float) @ np.asarray(self.centres, dtype=float).T
+        weights = np.exp(self.sharpness * (likeness - likeness.max(axis=1, keepdims=True)))
+        best = likeness.argmax(axis=1)
+        rows = np.arange(len(best))
+        shares = weights[rows, best] / weights.sum(axis=1)
+        near = np.clip(likeness[rows, best] / FAR, 0.0, 1.0)  # far from every topic is near to none
+        return [
+            Label(self.topics[int(topic)], round(float(confidence), 4))
+            for topic, confidence in zip(best, shares * near, strict=True)
+        ]
 
 
 def fitted(described: Mapping[str, Vector], known: Mapping[str, Sequence[Vector]]) -> Similarity:

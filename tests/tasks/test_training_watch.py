@@ -248,6 +248,7 @@ async def test_a_backend_that_is_away_is_told_after_half_an_hour_once_and_when_i
 
 
 async def test_a_short_absence_is_not_worth_a_word(watched: Watched) -> None:
+    await watched.round()
     watched.world.trainer.refusal = TrainerUnavailable("away")
     await watched.round()
     watched.tells("running")
@@ -319,7 +320,7 @@ async def test_who_stops_the_job_is_recorded_and_a_late_completion_changes_nothi
     await watched.perform(task)
     stopped = await watched.workflow()
     assert stopped.steps["training"].status == "pending"
-    assert [line.by for line in stopped.history if line.what == "training stopped"][0] == "U2"
+    assert next(line.by for line in stopped.history if line.what == "training stopped") == "U2"
     watched.tells("completed", model="ft:1")
     for _ in range(2):
         await watch.on_webhook(watched.deps, watched.desk, "job-0")

@@ -40,7 +40,9 @@ def test_every_kind_of_event_has_a_case() -> None:
 @pytest.mark.parametrize("kind", sorted(cases.PAYLOADS))
 def test_slack_takes_a_proposal_in_each_state(kind: Any, status: Any, size: str) -> None:
     number, text = SIZES[size]
-    card = proposals.render(cases.proposal(kind, number, text, status=status, ceiling_usd=2.5, deciders=("U0ADA", "S0APPROVERS")))
+    card = proposals.render(
+        cases.proposal(kind, number, text, status=status, ceiling_usd=2.5, deciders=("U0ADA", "S0APPROVERS"))
+    )
     assert faults(card) == []
     assert ("proposal.approve" in json.dumps(card.blocks)) is (status == "open")
 
@@ -53,7 +55,9 @@ def test_slack_takes_a_proposal_with_an_empty_payload(kind: Any) -> None:
 @pytest.mark.parametrize("kind", sorted(set(VIEWS) - {"notice"}))
 def test_nobody_is_mentioned_by_data(kind: str) -> None:
     card = VIEWS[kind](cases.events(2, "<!channel> <@U0EVIL> <!subteam^S1>")[kind])
-    read = card.text + json.dumps([block for block in card.blocks if block["type"] not in ("table", "header")])
+    read = card.text + json.dumps(
+        [block for block in card.blocks if block["type"] not in ("table", "header")]
+    )
     for mention in ("<!channel>", "<@U0EVIL>", "<!subteam"):
         assert mention not in _parsed_by_slack(card), read
 
@@ -78,7 +82,9 @@ def _parsed_by_slack(card: Rendered) -> str:
 
 def test_a_card_that_costs_asks_once_more_before_it_spends() -> None:
     card = proposals.render(cases.proposal("training", ceiling_usd=12.0, deciders=("U0ADA",)))
-    buttons = [element for block in card.blocks if block["type"] == "actions" for element in block["elements"]]
+    buttons = [
+        element for block in card.blocks if block["type"] == "actions" for element in block["elements"]
+    ]
     approve = next(item for item in buttons if item["action_id"] == "proposal.approve")
     assert "$12.00" in approve["confirm"]["text"]["text"]
     assert "<@U0ADA>" in json.dumps(card.blocks)
@@ -96,8 +102,18 @@ def test_a_grader_error_is_not_shown_as_zero() -> None:
 
 @pytest.mark.parametrize("number", [0, 3, 400])
 def test_slack_takes_the_home_tab(number: int) -> None:
-    workflow = {"name": cases.HOSTILE, "step": "dry_run", "percent": 40, "owner": "U0ADA", "updated_at": 1e9, "link": "https://x.example/p"}
-    data = {"workflows": [workflow] * number, "approvals": [{"title": cases.HOSTILE, "link": "https://x.example/q"}] * number}
+    workflow = {
+        "name": cases.HOSTILE,
+        "step": "dry_run",
+        "percent": 40,
+        "owner": "U0ADA",
+        "updated_at": 1e9,
+        "link": "https://x.example/p",
+    }
+    data = {
+        "workflows": [workflow] * number,
+        "approvals": [{"title": cases.HOSTILE, "link": "https://x.example/q"}] * number,
+    }
     assert validate_view(home.render(data)) == []
 
 

@@ -163,6 +163,7 @@ async def test_generated_validation_is_labelled_as_such() -> None:
         (completed((0.50, 0.60, 0.55, 0.58)), "mixed", "investigate"),
         (completed((0.50, 0.60, 0.70), name="train_reward"), "improving", "deploy_after_evaluation"),
         (completed(()), "improving", "deploy_after_evaluation"),
+        (completed((0.5,)), "improving", "deploy_after_evaluation"),
     ],
 )
 async def test_the_pattern_of_the_run_is_named_with_what_to_do(
@@ -239,11 +240,12 @@ async def test_a_stopped_job_leaves_the_step_as_it_was_and_what_was_not_done_is_
     assert after.training.pattern == ""
 
 
-async def test_a_result_that_comes_after_a_newer_job_began_changes_only_the_history() -> None:
+@pytest.mark.parametrize("change", [{"job_id": "job-2"}, {"status": "cancelled"}])
+async def test_a_result_that_comes_after_a_newer_job_or_a_stop_changes_only_the_history(change: Json) -> None:
     world = world_with(completed())
     ctx = await context(world)
     report, _ = await finish(world, ctx)
-    newer = replace(ctx.workflow, training=replace(RUNNING, job_id="job-2"))
+    newer = replace(ctx.workflow, training=replace(ended(), **change))
     after = report.change(newer)
     assert after.training == newer.training
     assert after.steps == newer.steps
@@ -276,6 +278,19 @@ async def test_a_model_that_is_not_there_yet_is_waited_for_and_then_told_without
     assert "no row was scored" in report.facts["note"]
     assert after.training is not None
     assert (after.training.model, after.training.pattern) == ("ft:1", "improving")
+
+
+async def test_a_model_that_begins_to_answer_is_compared_and_the_base_model_not_asked_again() -> None:
+    refusals = [ModelRefused("no such model", code="model_not_found") for _ in range(20)]
+    world = world_with(
+        completed(), answers(tuned=lambda request: refusals.pop() if refusals else "an answer of tuned")
+    )
+    ctx = await context(world)
+    with pytest.raises(ModelUnavailable):
+        await finish(world, ctx)
+    report, _ = await finish(world, world.context(ctx.workflow, done=ctx.done))
+    assert (report.facts["after"], report.facts["count"]) == (0.74, 20)
+    assert len(world.chat.answered_by("base")) == 20
 
 
 async def test_a_model_server_that_stays_away_does_not_cost_the_model() -> None:

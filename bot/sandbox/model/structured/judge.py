@@ -42,6 +42,11 @@ _FLATTERY = re.compile(
 )
 
 
+LABEL_WORDS = 6  # a reference this short is the answer itself; a longer one is only one good way to say it
+LABEL_WEIGHT = 0.6
+PROSE_WEIGHT = 0.2
+
+
 @dataclass(frozen=True, slots=True)
 class Features:
     """Each in [0, 1]. `ceiling` is the most that any criterion may give; `fault` says why it is below 1."""
@@ -55,6 +60,7 @@ class Features:
     clarity: float
     well_formed: float
     reference: float | None
+    label: bool
     ceiling: float
     fault: str
 
@@ -120,7 +126,8 @@ def judge(
     kind, blend = _kind_of(criterion)
     raw = blend(features)
     if features.reference is not None and kind in ("accuracy", "completeness", "overall"):
-        raw = 0.6 * features.reference + 0.4 * raw
+        weight = LABEL_WEIGHT if features.label else PROSE_WEIGHT
+        raw = weight * features.reference + (1 - weight) * raw
     score = round(max(0.0, min(raw, features.ceiling)), 2)
     return score, _reason(features, kind)
 
@@ -145,6 +152,7 @@ def measure(response: str, conversation: list[Json], item: Mapping[str, Any]) ->
         clarity=_band(len(words) // max(1, len(sentences(honest))), low=6, high=24),
         well_formed=_well_formed(response, relevance),
         reference=_reference_match(item, honest),
+        label=len(tokens(str(item.get("reference_answer") or ""))) <= LABEL_WORDS,
         ceiling=ceiling,
         fault=fault,
     )
@@ -221,7 +229,8 @@ def _reference_match(item: Mapping[str, Any], response: str) -> float | None:
         return None
     wanted, said = set(tokens(reference)), set(tokens(response))
     common = len(wanted & said)
-    return 2 * common / (len(wanted) + len(said)) if said else 0.0
+    match = 2 * common / (len(wanted) + len(said)) if said else 0.0
+    return match if len(wanted) <= LABEL_WORDS else min(1.0, match / 0.5)
 
 
 def _last_user_text(conversation: list[Json]) -> str:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.sandbox.model.asks import Ask, Json, Message
-from bot.sandbox.model.words import seeded, sentences, tokens
+from bot.sandbox.model.words import number_from, seeded, sentences, tokens
 from bot.sandbox.model.writer import write_answer
 
 MIN_CHARACTERS = 24
 MAX_CHARACTERS = 900
 REPEAT_EVERY = 10
+SMALLEST_TO_REPEAT = 6  # a preview shows none
 ATTEMPTS = 8
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -111,19 +112,25 @@ class _RowWriter:
             str(data.get("aspects")),
         )
         self._examples = _examples(data)
+        self._start = number_from(*self._key) % REPEAT_EVERY
         self._personas = [str(persona) for persona in data.get("personas") or []] or ["someone"]
         self._keywords = _keywords(data, topic, self._examples)
         self._written: list[tuple[Example, str, str]] = []
         self._known = {_plain(example.text) for example in self._examples}
 
     def row(self, index: int) -> tuple[Example, str, str]:
-        if index % REPEAT_EVERY == REPEAT_EVERY - 1:
+        if self._repeats(index):
             example, persona, text = self._written[index // 2]
             made = (example, persona, _retyped(text))
         else:
             made = self._fresh(index)
         self._written.append(made)
         return made
+
+    def _repeats(self, index: int) -> bool:
+        """Every tenth row of the round, as if the calls of a round were one: small batches repeat now and then."""
+        large_enough = self._data.get("count", 0) >= SMALLEST_TO_REPEAT and index >= 2
+        return large_enough and (index + self._start) % REPEAT_EVERY == REPEAT_EVERY - 1
 
     def _fresh(self, index: int) -> tuple[Example, str, str]:
         example = self._examples[index % len(self._examples)]

@@ -80,6 +80,22 @@ def test_base_scores_are_neither_flat_nor_binary_and_tuning_raises_them(rows: li
     assert len({round(value, 2) for value in base}) > len(base) / 3
 
 
+def test_reference_answers_leave_the_spread_in_place() -> None:
+    rows = prompts(SUPPORT, FINANCE)
+    item = {
+        "reference_answer": "Of course. Open the form, choose the entry and send it; we answer within a day. Please let us know."
+    }
+
+    def with_reference(level: float) -> list[float]:
+        replies = [write_reply(Ask("m", (Message("user", row),)), Skill(level), seed=7).text for row in rows]
+        return [score(row, reply, item) for row, reply in zip(rows, replies, strict=True)]
+
+    base, tuned = with_reference(0.0), with_reference(1.0)
+    assert 0.38 <= statistics.mean(base) <= 0.60
+    assert 0.11 <= statistics.pstdev(base) <= 0.23
+    assert 0.10 <= statistics.mean(tuned) - statistics.mean(base) <= 0.27
+
+
 GOOD = (
     "Thanks for writing, and sorry that order 4521 has not arrived after two weeks. First, open the tracking page and "
     "check where it is. If it has not moved for three days, reply here and we send a new one. Please let us know."
