@@ -33,8 +33,9 @@ async def hear(session: Session, items: Sequence[InboxItem]) -> None:
 
 
 async def hear_more(session: Session) -> bool:
-    """Take in what has arrived meanwhile. True when there was something."""
-    new = tuple(item for item in await session.waiting() if item.id not in session.items)
+    """Take in what has arrived meanwhile, files apart: those are the bot's to fetch. True when there was something."""
+    waiting = await session.waiting()
+    new = tuple(item for item in waiting if item.id not in session.items and item.kind != "file")
     if new:
         await hear(session, new)
     return bool(new)

@@ -14,7 +14,9 @@ _SECRET = re.compile(r"(xox[a-z]-|xapp-|sk-|Bearer\s+|whsec_)[A-Za-z0-9._/+=-]{4
 _QUIET = (
     "slack_bolt",
     "slack_sdk",
-    "aiohttp", "httpx2", "openai",
+    "aiohttp",
+    "httpx2",
+    "openai",
     "uvicorn",
     "matplotlib",
     "rq",

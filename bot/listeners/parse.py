@@ -48,14 +48,14 @@ def event(body: Json, *, bot_user: str, team: str) -> Arrival | None:
 
 def of_our_team(body: Json, team: str) -> bool:
     """Whether an envelope was delivered for our installation (in shared channels `team_id` may be another's)."""
-    authorizations = [_object(entry) for entry in body.get("authorizations") or []]
+    authorizations = [_object(entry) for entry in _list(body.get("authorizations"))]
     teams = {str(entry.get("team_id") or "") for entry in authorizations} or {str(body.get("team_id") or "")}
     return team in teams
 
 
 def action(body: Json, *, team: str) -> Arrival | None:
     """A click on a card or in the Home tab."""
-    actions = body.get("actions") or []
+    actions = _list(body.get("actions"))
     found = _object(actions[0]) if actions else {}
     name = str(found.get("action_id") or "")
     if not name or found.get("url"):
@@ -150,7 +150,7 @@ def _message(event: Json, *, bot_user: str, team: str) -> Arrival | None:
         return None
     channel, ts = str(event.get("channel") or ""), str(event.get("ts") or "")
     thread_ts = str(event.get("thread_ts") or ts)
-    files = [_file(_object(entry)) for entry in event.get("files") or []]
+    files = [_file(_object(entry)) for entry in _list(event.get("files"))]
     direct = event.get("channel_type") == "im" or channel.startswith("D")
     addressed = direct or event.get("type") == "app_mention" or f"<@{bot_user}>" in text
     if not _is_heard(addressed=addressed, in_thread=bool(event.get("thread_ts")), files=files):
@@ -209,7 +209,7 @@ def _value(found: Json) -> str:
 
 def _answer(element: Json) -> Any:
     if "selected_options" in element:
-        return [str(_object(entry).get("value") or "") for entry in element["selected_options"] or []]
+        return [str(_object(entry).get("value") or "") for entry in _list(element["selected_options"])]
     if "selected_option" in element:
         return str(_object(element["selected_option"]).get("value") or "")
     return str(element.get("value") or "")
@@ -229,3 +229,7 @@ def _time(ts: str) -> float:
 
 def _object(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

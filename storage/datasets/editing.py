@@ -289,7 +289,9 @@ class _Known:
     def free_id(self, wanted: str, digest: bytes) -> str:
         """The wanted id when it is free, else one made of the content and the number of its occurrence."""
         count = 0
-        while not wanted or wanted in self._stored_ids or not self._added_ids.add(text_digest(wanted.encode())):
+        while (
+            not wanted or wanted in self._stored_ids or not self._added_ids.add(text_digest(wanted.encode()))
+        ):
             count += 1
             wanted = content_id(digest, count)
         return wanted

@@ -7,12 +7,12 @@ handed to the careful reader, which gives the same record wherever both can read
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
-from storage.datasets.summaries import SummaryCounter
 from storage.digests import digests_of, joined
 from tasks.ingest.lines import Lines
 from tasks.rules.limits import Limits
@@ -46,8 +46,16 @@ class _Record(msgspec.Struct, omit_defaults=True, gc=False):
     provenance: _Line | None = None
 
 
+class _Pattern(NamedTuple):
+    """What a sequence of roles says by itself. `split`: messages before it are input; 0 when it wants care."""
+
+    turns: int
+    split: int
+    users: tuple[int, ...]
+
+
 class FastRow(msgspec.Struct, gc=False):
-    """A row that is valid by itself; only whether it repeats another is open. `text` is what its digest is made of."""
+    """A row that is valid by itself; only whether it repeats another is open."""
 
     messages: list[_Message]
     split: int  # messages before it are input
@@ -56,8 +64,7 @@ class FastRow(msgspec.Struct, gc=False):
     turns: int
     characters: int
     output_characters: int
-    text: str
-    digest: bytes = b""
+    digest: bytes
 
 
 class FastReader:
@@ -67,16 +74,19 @@ class FastReader:
         self.columns = frozenset(columns) - _RESERVED
         self._limits = limits
         self._exact_tokens = exact_tokens
+        self._most_characters = 4 * limits.max_tokens
         self._names = tuple(sorted(name for name in self.columns if name.isidentifier()))
         names = {name: f"c{number}" for number, name in enumerate(self._names)}
         fields: Any = [
             ("messages", list[_Message], msgspec.field(name="messages")),
-            ("row_id", str | None, msgspec.field(name="id", default=None)),
+            ("row_id", str | msgspec.UnsetType, msgspec.field(name="id", default=msgspec.UNSET)),
             *((names[name], Any, msgspec.field(name=name, default=msgspec.UNSET)) for name in self._names),
         ]
         kind = msgspec.defstruct("_Row", fields, forbid_unknown_fields=True, gc=False)
         self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
         self._fields = tuple(names.items())
+        self._getters = [attrgetter(field) for field in ("row_id", *names.values())]
+        self._patterns: dict[tuple[str, ...], _Pattern] = {}
 
     def read(self, batch: Lines) -> list[FastRow] | None:
         """A batch of plain rows in order; None when a single one of them wants care."""
@@ -87,62 +97,66 @@ class FastReader:
             return None
         if len(rows) != batch.lines:
             return None  # blank lines: the line numbers would be off
-        if sum(map(self._keys, rows)) != _keys_in(data):
+        if self._keys(rows) != _keys_in(data):
             return None  # a key given twice, or text that looks like one: look at each line
-        plain = [found for row in rows if (found := self._row(row)) is not None]
-        return _with_digests(plain) if len(plain) == len(rows) else None
+        return self._plain(rows)
 
     def read_one(self, line: bytes) -> FastRow | None:
         """One row, or None when it wants care."""
         try:
-            row = self._decoder.decode(line)
+            rows = [self._decoder.decode(line)]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        found = self._row(row) if self._keys(row) == _keys_in(line) else None
-        return _with_digests([found])[0] if found else None
+        plain = self._plain(rows) if self._keys(rows) == _keys_in(line) else None
+        return plain[0] if plain else None
 
-    def _keys(self, row: Any) -> int:
-        """How many keys the row has, if each is there once."""
-        given = len(self._fields) + 2 + 2 * len(row.messages) - (row.row_id is None)
-        for _, field in self._fields:
-            given -= getattr(row, field) is msgspec.UNSET
+    def _keys(self, rows: list[Any]) -> int:
+        """How many keys the rows have, if each is there once."""
+        given = len(rows) + 2 * sum(map(len, map(_MESSAGES, rows)))
+        for getter in self._getters:
+            given += len(rows) - list(map(getter, rows)).count(msgspec.UNSET)
         return given
 
-    def _row(self, row: Any) -> FastRow | None:
-        messages: list[_Message] = row.messages
-        roles = [message.role for message in messages]
-        texts = [message.content for message in messages]
-        turns = roles.count("user")
-        if not turns or "tool" in roles:
-            return None
-        split = len(roles)
-        while roles[split - 1] != "user":
-            split -= 1
-        characters = sum(map(len, texts))
-        if (
-            self._is_long(characters, texts)
-            or len(texts[split - 1].strip()) < self._limits.min_user_characters
-        ):
-            return None
-        if turns > 1 and not all(
-            text.strip() for role, text in zip(roles, texts, strict=True) if role == "user"
-        ):
-            return None
+    def _plain(self, rows: list[Any]) -> list[FastRow] | None:
+        """The rows looked at one by one; None as soon as one wants care."""
+        found: list[FastRow] = []
+        conversations: list[str] = []
+        patterns, least, most = self._patterns, self._limits.min_user_characters, self._most_characters
+        for row in rows:
+            messages = row.messages
+            roles = tuple([message.role for message in messages])
+            texts = [message.content for message in messages]
+            pattern = patterns.get(roles) or self._pattern(roles)
+            turns, split, users = pattern
+            characters = sum(map(len, texts))
+            if not split or characters > most or len(texts[split - 1].strip()) < least:
+                return None
+            if turns > 1 and not all(texts[at].strip() for at in users):
+                return None
+            if self._exact_tokens and sum(len(text.encode()) for text in texts) > EXACT_ABOVE_BYTES:
+                return None
+            after = sum(map(len, texts[split:]))
+            id = "" if row.row_id is msgspec.UNSET else row.row_id
+            found.append(FastRow(messages, split, self._item(row), id, turns, characters, after, b""))
+            conversations.append(joined(roles, texts))
+        for plain, digest in zip(found, digests_of(conversations), strict=True):
+            plain.digest = digest
+        return found
+
+    def _item(self, row: Any) -> dict[str, Any]:
         item = {}
         for name, field in self._fields:
             if (value := getattr(row, field)) is not msgspec.UNSET:
                 item[name] = value
-        after = sum(map(len, texts[split:]))
-        return FastRow(
-            messages, split, item, row.row_id or "", turns, characters, after, joined(roles, texts)
-        )
+        return item
 
-    def _is_long(self, characters: int, texts: list[str]) -> bool:
-        """Over the limit, or long enough for its tokens to be counted exactly."""
-        if characters > 4 * self._limits.max_tokens:
-            return True
-        might = self._exact_tokens and characters > EXACT_ABOVE_BYTES // 4
-        return might and sum(len(text.encode()) for text in texts) > EXACT_ABOVE_BYTES
+    def _pattern(self, roles: tuple[str, ...]) -> _Pattern:
+        users = tuple(at for at, role in enumerate(roles) if role == "user")
+        plain = bool(users) and "tool" not in roles
+        pattern = _Pattern(len(users), users[-1] + 1 if plain else 0, users)
+        if len(self._patterns) < _MAX_PATTERNS:
+            self._patterns[roles] = pattern
+        return pattern
 
 
 def record(row: FastRow, id: str, file_name: str, line: int) -> _Record:
@@ -156,52 +170,12 @@ def encoded(records: list[_Record]) -> bytes:
     return _ENCODER.encode_lines(records)
 
 
-class Totals:
-    """Sums over some fast rows, to be added to a part's counts at once."""
-
-    def __init__(self) -> None:
-        self._rows = self._turns = self._single = self._tokens = self._output_tokens = 0
-        self._with_output = self._with_reference = 0
-        self._labels: list[Any] = []
-
-    def add(self, row: FastRow, tokens: int) -> None:
-        has_output = row.split < len(row.messages)
-        self._rows += 1
-        self._turns += row.turns
-        self._single += row.turns == 1
-        self._tokens += tokens
-        self._output_tokens += round(tokens * row.output_characters / row.characters)
-        self._with_output += has_output
-        self._with_reference += has_output or bool(row.item.get("reference_answer"))
-        if "label" in row.item:
-            self._labels.append(row.item["label"])
-
-    def into(self, counts: SummaryCounter) -> None:
-        counts.rows += self._rows
-        counts.valid_rows += self._rows
-        counts.unlabelled += self._rows
-        counts.turns += self._turns
-        counts.single_turn += self._single
-        counts.input_tokens += self._tokens - self._output_tokens
-        counts.output_tokens += self._output_tokens
-        counts.with_output += self._with_output
-        counts.with_reference += self._with_reference
-        for label in self._labels:
-            counts.named(tools=(), has_tools=False, label=label)
-
-
 def lines_of(data: bytes) -> Iterator[bytes]:
     """The lines of a batch without their ends."""
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()
     return iter(lines)
-
-
-def _with_digests(rows: list[FastRow]) -> list[FastRow]:
-    for row, digest in zip(rows, digests_of([row.text for row in rows]), strict=True):
-        row.digest, row.text = digest, ""
-    return rows
 
 
 def _keys_in(data: bytes) -> int:
@@ -214,5 +188,7 @@ def _keys_in(data: bytes) -> int:
     return int(np.count_nonzero(even == _KEY_END) + np.count_nonzero(odd == _KEY_END))
 
 
+_MESSAGES = attrgetter("messages")
+_MAX_PATTERNS = 10_000
 _NOTHING = _Turns()
 _ENCODER = msgspec.json.Encoder()

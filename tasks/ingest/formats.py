@@ -41,7 +41,9 @@ _BINARY: tuple[tuple[bytes, str], ...] = (
     (b"\xfd7zXZ", "an xz file; use gzip or zstd"),
     (b"PAR1", "Parquet, which this version cannot read yet; export it as JSONL or CSV"),
 )
-_TELLING_COLUMNS = frozenset(("messages", "conversations", "prompt", "question", "instruction", "text", "input"))
+_TELLING_COLUMNS = frozenset(
+    ("messages", "conversations", "prompt", "question", "instruction", "text", "input")
+)
 _DELIMITERS = (",", ";", "\t", "|")
 
 

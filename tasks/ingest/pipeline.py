@@ -7,7 +7,7 @@ the file but the digests of the rows. A stopped or refused run leaves no version
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,34 +149,34 @@ class _Reader:
         if rows is None:
             self._mixed(batch)
         else:
-            self._quickly(list(enumerate(rows, batch.first)))
+            self._quickly(rows, range(batch.first, batch.first + len(rows)))
 
     def _element(self, element: Element) -> None:
         row = self._fast.read_one(element.text) if self._fast else None
         self.unfinished = not element.text.endswith(b"}")
         if row is not None:
-            self._quickly([(element.line, row)])
+            self._quickly([row], [element.line])
         else:
             self._one(element.line, element.text)
             self._learn()
 
-    def _quickly(self, rows: list[tuple[int, FastRow]]) -> None:
+    def _quickly(self, rows: Sequence[FastRow], lines: Sequence[int]) -> None:
         if rows:
             self._shapes["chat"] += len(rows)
-            self._recorder.fast(rows)
+            self._recorder.fast(rows, lines)
 
     def _mixed(self, batch: Lines) -> None:
         """A batch with something odd in it: the plain rows between the odd ones still go quickly."""
-        plain: list[tuple[int, FastRow]] = []
+        plain: dict[int, FastRow] = {}
         for number, line in enumerate(lines_of(batch.data), batch.first):
             row = self._fast.read_one(line) if self._fast else None
             if row is not None:
-                plain.append((number, row))
+                plain[number] = row
             elif line.strip():
-                self._quickly(plain)
-                plain = []
+                self._quickly(tuple(plain.values()), tuple(plain))
+                plain = {}
                 self._one(number, line.strip())
-        self._quickly(plain)
+        self._quickly(tuple(plain.values()), tuple(plain))
         self._learn()
 
     def _one(self, line: int, text: bytes) -> None:
@@ -215,7 +215,9 @@ class _Reader:
             self._fast = FastReader(self.columns, self._limits, exact_tokens=self._exact_tokens)
 
 
-def _cut_up(text: Iterator[bytes], kind: Kind, limits: Limits) -> Iterator[Lines | Element | TooLong | CsvRow]:
+def _cut_up(
+    text: Iterator[bytes], kind: Kind, limits: Limits
+) -> Iterator[Lines | Element | TooLong | CsvRow]:
     if kind == "jsonl":
         return batches(text, limits.max_line_bytes)
     if kind == "csv":

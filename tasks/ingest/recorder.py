@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import msgspec
+import numpy as np
 
 from storage.datasets import PartWriter
 from storage.digests import (
@@ -19,7 +20,7 @@ from storage.digests import (
 from storage.manifests import FIRST_LINES
 from storage.rows import Row, encode
 from tasks.ingest.errors import BadRow
-from tasks.ingest.fast import FastRow, Totals, encoded, record
+from tasks.ingest.fast import FastRow, encoded, record
 from tasks.rules.limits import Limits
 from tasks.rules.validation import Code, RowProblem, check_row, explain
 
@@ -46,31 +47,48 @@ class Recorder:
         self._ids = DigestSet()
         self._told: dict[Code, int] = {}
 
-    def fast(self, rows: Sequence[tuple[int, FastRow]]) -> None:
+    def fast(self, rows: Sequence[FastRow], lines: Sequence[int]) -> None:
         """Rows, with their lines, that are valid unless they repeat others: counted and encoded together."""
-        totals = Totals()
-        records, keys, errors, tokens = [], [], [], []
-        for line, row in rows:
-            digest = row.digest
-            new = self._seen.add(digest)
-            own = self._own_id(row.id) if row.id else ""
-            id = own or self._content_id(digest, new)
-            length = -(-row.characters // 4)
-            if own:
-                keys.append(id_key(own))
-            keys.append(conversation_key(digest))
-            errors.append("" if new else "duplicate")
-            tokens.append(length)
-            records.append(record(row, id, self._file_name, line))
-            if new:
-                totals.add(row, length)
+        digests = [row.digest for row in rows]
+        keys = np.frombuffer(b"".join(digests), dtype="<u8")[::2].tolist()  # what `conversation_key` gives
+        records, errors, tokens = [], [], []
+        for row, line, new in zip(rows, lines, self._seen.add_many(digests), strict=True):
+            id = self._own_id(row.id) if row.id else ""
+            if id:
+                keys.append(id_key(id))
             else:
-                self._writer.counts.invalid("duplicate", line)
+                id = self._content_id(row.digest, new)
+            if not new:
                 self._reject(line, "duplicate", "")
-        totals.into(self._writer.counts)
+                self._writer.counts.invalid("duplicate", line)
+            records.append(record(row, id, self._file_name, line))
+            errors.append("" if new else "duplicate")
+            tokens.append(-(-row.characters // 4))
+        self._count([row for row, error in zip(rows, errors, strict=True) if not error])
         self._writer.add_many(encoded(records), keys, errors, tokens)
         self.rows += len(records)
         self.last_was_bad = False
+
+    def _count(self, rows: list[FastRow]) -> None:
+        """Add valid rows to the counts of the part at hand."""
+        counts = self._writer.counts
+        tokens = [-(-row.characters // 4) for row in rows]
+        shares = (row.output_characters / row.characters for row in rows)
+        out = sum(round(length * share) for length, share in zip(tokens, shares, strict=True))
+        turns = [row.turns for row in rows]
+        counts.rows += len(rows)
+        counts.valid_rows += len(rows)
+        counts.unlabelled += len(rows)
+        counts.turns += sum(turns)
+        counts.single_turn += turns.count(1)
+        counts.input_tokens += sum(tokens) - out
+        counts.output_tokens += out
+        for row in rows:
+            has_output = row.split < len(row.messages)
+            counts.with_output += has_output
+            counts.with_reference += has_output or bool(row.item.get("reference_answer"))
+            if "label" in row.item:
+                counts.named(tools=(), has_tools=False, label=row.item["label"])
 
     def careful(self, line: int, text: bytes, row: Row) -> None:
         """A record that has still to be judged; `text` is how it stood in the file."""

@@ -35,7 +35,7 @@ from tasks.drafting import Person
 from tasks.models.port import ChatReply, ChatRequest, ToolCall, Usage
 from tasks.rules.validation import check_row
 from tasks.settings import Settings
-from tasks.step import Need, Step, StepContext, StepReport
+from tasks.steps import OPERATIONS
 from tests.fakes import FakeQueue
 
 TENANT = Tenant(enterprise="", team="T1")
@@ -274,33 +274,3 @@ def done(workflow: Workflow, *steps: str) -> Workflow:
     for step in steps:
         workflow = flow.finish(workflow, step, summary="done", by=OWNER, at=START)  # type: ignore[arg-type]
     return workflow
-
-
-async def _never(ctx: StepContext, params: Json) -> StepReport:
-    raise AssertionError("tools start work, they do not run it")
-
-
-def _step(name: str, *needs: Need, step: str | None = None) -> Step:
-    return Step(name, name.replace("_", " ").capitalize(), _never, step=step, needs=needs)  # type: ignore[arg-type]
-
-
-OPERATIONS = {
-    made.name: made
-    for made in (
-        _step("propose_topics", "valid_rows", step="topics_config"),
-        _step("categorize", "valid_rows", "topics", step="categorize"),
-        _step("generate_preview", "valid_rows", "goal", "topics_or_records"),
-        _step("generate", "valid_rows", "goal", "topics_or_records", step="coverage_generation"),
-        _step("test_grader", "valid_rows"),
-        _step("upload_dataset", "valid_rows"),
-        _step("check_viability", "valid_rows", "grader"),
-        _step("dry_run", "valid_rows", "grader", "uploaded_dataset", step="dry_run"),
-        _step(
-            "start_training", "valid_rows", "grader", "uploaded_dataset", "dry_run", "verdict", step="training"
-        ),
-        _step("deploy", "trained_model", step="deployment"),
-        _step("try_model", "trained_model"),
-        _step("validate"),
-        _step("export", "valid_rows"),
-    )
-}

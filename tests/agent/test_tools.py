@@ -9,7 +9,8 @@ import pytest
 
 from agent.tools import BY_NAME, TOOLS, allowed_tools
 from storage.records import DryRunSummary, Grader, TrainingSummary, Upload, Workflow
-from tests.agent.scene import OPERATIONS, OWNER, START, TENANT, TOPICS, Scene, done, row, says, sorted_rows
+from tasks.steps import OPERATIONS
+from tests.agent.scene import OWNER, START, TENANT, TOPICS, Scene, done, row, says, sorted_rows
 
 pytestmark = pytest.mark.anyio
 CRITERIA = {"criteria": [{"name": "Accuracy", "description": "right", "weight": 60}, {"name": "Tone", "description": "kind", "weight": 40}]}
@@ -109,6 +110,15 @@ async def test_a_refused_tool_is_listed_in_the_thread_whatever_the_model_says() 
     (notice,) = await scene.events("notice")
     assert notice.data["buttons"][0]["action"] == "grader.open"
     assert await scene.proposals() == () and scene.queue.jobs == []
+
+
+async def test_a_refusal_that_the_model_mends_at_once_is_not_shown() -> None:
+    scene = Scene(says("", ("run_dry_run", {})), says("", ("upload_dataset", {"then_dry_run": True})), says("On its way."))
+    await scene.workflow(grader_version=1, graders_made=1)
+    await scene.say("dry run please")
+    await scene.turn()
+    assert await scene.texts() == ["On its way."]
+    assert await scene.tasks() == ["upload_dataset"]
 
 
 async def test_what_is_allowed_follows_from_what_stands() -> None:

@@ -11,6 +11,7 @@ import pytest
 from agent.session import Limits
 from agent.transcript import to_message
 from storage.errors import LostLease
+from storage.records import InboxItem
 from tasks.models.chat_completions import body
 from tasks.models.port import ChatReply, ChatRequest, ModelAnswerInvalid, ModelRefused, ModelUnavailable
 from tasks.models.quirks import Quirks
@@ -53,6 +54,19 @@ async def test_a_message_that_arrives_while_the_model_thinks_joins_the_turn() ->
     assert await scene.texts() == ["Confirm on the card."]
     assert [proposal.kind for proposal in await scene.proposals()] == ["delete"]
     assert await scene.left() == ()
+
+
+async def test_a_file_that_arrives_meanwhile_is_left_for_the_bot() -> None:
+    scene = Scene()
+
+    async def late(request: ChatRequest) -> ChatReply:
+        await scene.state.accept(TENANT, LANE, InboxItem("f1", "file", "U1", "", scene.now, {"name": "a.jsonl"}))
+        return says("Hello.")
+
+    await scene.say("hi")
+    await scene.turn(late)
+    assert [item.id for item in await scene.left()] == ["f1"]
+    assert await scene.texts() == ["Hello."]
 
 
 async def test_tools_run_and_the_model_sees_their_results() -> None:

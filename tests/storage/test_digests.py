@@ -73,14 +73,24 @@ def test_a_digest_is_new_once(digests: list[bytes]) -> None:
     assert len(seen) == len(plain)
 
 
-def test_a_digest_set_grows_past_its_first_tables() -> None:
+@given(st.lists(st.lists(st.integers(0, 300).map(lambda n: text_digest(str(n).encode())), max_size=60)))
+def test_batches_count_like_single_digests(batches: list[list[bytes]]) -> None:
+    one_by_one, together = DigestSet(), DigestSet()
+    for batch in batches:
+        assert together.add_many(batch) == [one_by_one.add(digest) for digest in batch]
+    assert len(together) == len(one_by_one)
+
+
+def test_a_digest_set_grows_in_bounded_memory() -> None:
     digests = [text_digest(str(n).encode()) for n in range(20_000)]
     seen = DigestSet()
-    assert all(seen.add(digest) for digest in digests)
+    for start in range(0, 10_000, 250):
+        assert all(seen.add_many(digests[start : start + 250]))
+    assert all(seen.add(digest) for digest in digests[10_000:])
     assert not any(seen.add(digest) for digest in digests)
-    stored = sum(heads.itemsize * len(heads) for heads in seen._heads)
-    stored += sum(tails.itemsize * len(tails) for tails in seen._tails)
-    assert stored <= 32 * len(digests)
+    assert not any(seen.add_many(digests[:250]))
+    stored = sum(words.itemsize * len(words) for words in (seen._heads, seen._tails))
+    assert stored <= 29 * len(digests)
 
 
 def test_zero_is_a_digest_like_any_other() -> None:

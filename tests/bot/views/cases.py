@@ -205,7 +205,7 @@ def events(number: int, text: str) -> dict[str, dict[str, Any]]:
             "base_model": text,
             "method": "reinforcement",
             "train_count": 463,
-            "hyperparameters": {text: i for i in range(number)},
+            "hyperparameters": {f"{text}{i}": i for i in range(number)},
         },
         "training_done": {
             "job_id": "j",
