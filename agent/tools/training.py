@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from agent.tooling import ToolContext, ToolResult, failed, ok, tool
 from agent.tools.acting import consent_refusal, head, prices, propose, start
 from storage.records import Json, TrainingSummary, Workflow
+from tasks import training_watch
 from tasks import workflow as flow
 from tasks.rules import costs
 from tasks.rules import training as rules
@@ -258,7 +259,7 @@ async def cancel_job(ctx: ToolContext, *, job_id: str = "") -> ToolResult:
     training = ctx.workflow.training
     if training and training.status in ACTIVE and job_id in ("", training.job_id):
         try:
-            await ctx.deps.trainers[training.trainer].cancel(training.job_id)
+            await training_watch.cancel(ctx.deps, ctx.desk, ctx.tenant, ctx.workflow, by=ctx.actor.id)
         except TrainerError as error:
             return failed(f"The training backend would not stop it: {error}", stopping=stopped)
         stopped.append({"job_id": training.job_id, "operation": "training"})

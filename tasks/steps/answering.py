@@ -53,6 +53,11 @@ async def current_grader(ctx: StepContext, version: int = 0) -> Judge:
     return Judge(found.kind, found.config, found.number)
 
 
+def base_model(ctx: StepContext) -> str:
+    """The model that training will begin from: the workflow's own choice, else the setting."""
+    return str(ctx.workflow.configuration.get("model_base") or ctx.deps.settings.base_model)
+
+
 @asynccontextmanager
 async def bench(ctx: StepContext) -> AsyncIterator[Bench]:
     settings = ctx.deps.settings

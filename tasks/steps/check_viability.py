@@ -8,7 +8,14 @@ from storage.records import Json
 from storage.rows import Row
 from tasks.rules import dry_run as rules
 from tasks.step import Step, StepContext, StepError, StepReport
-from tasks.steps.answering import answer_and_grade, bench, check_not_all_refused, current_grader, shown
+from tasks.steps.answering import (
+    answer_and_grade,
+    base_model,
+    bench,
+    check_not_all_refused,
+    current_grader,
+    shown,
+)
 from tasks.steps.common import pinned_manifest, require_sending
 from tasks.steps.parallel import each
 
@@ -28,7 +35,7 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
         async def one(row: Row) -> None:
             name = f"row.{row.id}"
             found = ctx.done.get(name) or await answer_and_grade(
-                ctx, ctx.deps.settings.base_model, row, judge, opened
+                ctx, base_model(ctx), row, judge, opened
             )
             outcomes[row.id] = found
             if name not in ctx.done:

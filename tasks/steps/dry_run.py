@@ -21,6 +21,7 @@ from tasks.step import Step, StepContext, StepError, StepReport
 from tasks.steps.answering import (
     Judge,
     answer_and_grade,
+    base_model,
     bench,
     check_not_all_refused,
     current_grader,
@@ -112,7 +113,7 @@ async def _score(
             name = f"{place}.{rollout}"
             found = ctx.done.get(name)
             if found is None:
-                found = await answer_and_grade(ctx, ctx.deps.settings.base_model, rows[place], judge, opened)
+                found = await answer_and_grade(ctx, base_model(ctx), rows[place], judge, opened)
                 await ctx.checkpoint(name, found)
             outcomes[item] = found
             await ctx.progress(len(outcomes), len(due), f"{len(outcomes):,} of {len(due):,} answers scored")

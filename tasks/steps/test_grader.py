@@ -20,6 +20,7 @@ from tasks.step import Step, StepContext, StepError, StepReport
 from tasks.steps.answering import (
     Judge,
     answer_and_grade,
+    base_model,
     bench,
     check_not_all_refused,
     current_grader,
@@ -73,7 +74,7 @@ async def _score(
         place, row = item
         found = ctx.done.get(f"row{place}")
         if found is None:
-            found = await answer_and_grade(ctx, ctx.deps.settings.base_model, row, judge, opened)
+            found = await answer_and_grade(ctx, base_model(ctx), row, judge, opened)
             await ctx.checkpoint(f"row{place}", found)
         outcomes[place] = found
         await ctx.progress(len(outcomes), len(rows), f"{len(outcomes)} of {len(rows)} answers scored")

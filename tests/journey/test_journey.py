@@ -53,7 +53,9 @@ def test_j2_the_journey_by_words(walk: Walk) -> None:
     more = walk.say("Generate 5 more complaint examples")
     if walk.proposals():
         more = walk.say("go ahead")
-    assert [(one.asked, one.kept + sum(one.rejected.values())) for one in walk.workflow.rounds] == [(5, 5)]
+    (made,) = walk.workflow.rounds
+    assert made.kept and made.asked == made.kept + sum(made.rejected.values())
+    assert walk.workflow.valid_rows == 487 + made.kept, "each row is counted once"
     walk.say(JUDGING)
     assert walk.shows("rader")
     walk.say("test the grader on 5 rows")

@@ -14,7 +14,7 @@ from typing import Literal
 from bot.sandbox.model.asks import Ask, Json, Message
 from bot.sandbox.model.structured.judge import judge
 from bot.sandbox.model.words import content_words, number_from, seeded, token_count
-from bot.sandbox.model.writer import Lesson, Skill, teach, write_reply
+from bot.sandbox.model.writer import Lesson, Skill, is_formal, teach, write_reply
 
 Method = Literal["supervised", "dpo", "reinforcement"]
 Status = Literal["validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"]
@@ -186,10 +186,11 @@ def read_rows(content: bytes, method: Method) -> tuple[list[Json], str]:
 
 
 def lessons_from(rows: list[Json], method: Method) -> tuple[Lesson, ...]:
+    """What may be recalled. A reinforcement job learns from scores: labels and objects can be found out by them, sentences not."""
     pairs = []
     for row in rows[:MAX_LESSONS]:
         answer = _answer_of(row, method)
-        if answer:
+        if answer and (method != "reinforcement" or is_formal(answer)):
             pairs.append((_prompt_of(row), answer))
     return teach(pairs)
 

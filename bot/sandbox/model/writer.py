@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from bot.sandbox.model.asks import Ask, Message, Reply, Tool, tool_call
 from bot.sandbox.model.words import content_words, jaccard, overlap, seeded, stems, title_case
 
-RECALL_SIMILARITY = 0.45
+SIMILAR = 0.45
+SAME = 0.9
+LABEL_WORDS = 6
 
 _OPENINGS = (
     "Thanks for writing about {a}.",
@@ -102,6 +104,11 @@ def teach(rows: Sequence[tuple[str, str]]) -> tuple[Lesson, ...]:
     return tuple(Lesson(frozenset(stems(prompt)), answer) for prompt, answer in rows if answer.strip())
 
 
+def is_formal(answer: str) -> bool:
+    """A label or an object rather than prose."""
+    return len(answer.split()) <= LABEL_WORDS or answer.lstrip().startswith("{")
+
+
 def _draw(rng: random.Random, level: float) -> float:
     """Base answers spread around 0.45; tuning lifts the floor more than the ceiling."""
     base = rng.betavariate(2.6, 3.2)
@@ -155,9 +162,13 @@ def _phrases(asked: str) -> list[str]:
 
 
 def _recall(asked: str, lessons: tuple[Lesson, ...]) -> str:
+    """A label or an object of a similar row; whole sentences only of a row that is nearly the same."""
     wanted = frozenset(stems(asked))
     near = max(lessons, key=lambda lesson: jaccard(wanted, lesson.prompt), default=None)
-    return near.answer if near is not None and jaccard(wanted, near.prompt) >= RECALL_SIMILARITY else ""
+    if near is None:
+        return ""
+    enough = SIMILAR if is_formal(near.answer) else SAME
+    return near.answer if jaccard(wanted, near.prompt) >= enough else ""
 
 
 def _object_answer(wanted: str, asked: str, rng: random.Random, draw: float) -> str:

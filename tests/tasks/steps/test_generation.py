@@ -19,7 +19,7 @@ from tests.makers import TENANT, TOPICS, Context, World, row, rows, settings
 
 pytestmark = pytest.mark.anyio
 PARAMS: Json = {"strategy": "few_shot", "target_topics": ["shipping"], "count_per_topic": 20}
-PLACES = "Oslo Lima Cairo Quito Turin Delhi Accra Perth Dakar Leeds Bonn Nice Riga Kyiv Minsk Tunis Sofia Basel Ghent Porto".split()
+PLACES = ["Oslo", "Lima", "Cairo", "Quito", "Turin", "Delhi", "Accra", "Perth", "Dakar", "Leeds", "Bonn", "Nice", "Riga", "Kyiv", "Minsk", "Tunis", "Sofia", "Basel", "Ghent", "Porto"]
 
 
 class Writer:
