@@ -44,8 +44,29 @@ _REPLIES = (
 )
 _WORDS = {
     "day": ("Monday", "Tuesday", "Friday", "last week", "the third of March", "yesterday", "the end of May"),
-    "verb": ("export", "reset", "upgrade", "cancel", "restore", "rename", "share", "unlock", "move", "archive"),
-    "thing": ("printer", "router", "invoice", "subscription", "password", "phone", "laptop", "order", "camera"),
+    "verb": (
+        "export",
+        "reset",
+        "upgrade",
+        "cancel",
+        "restore",
+        "rename",
+        "share",
+        "unlock",
+        "move",
+        "archive",
+    ),
+    "thing": (
+        "printer",
+        "router",
+        "invoice",
+        "subscription",
+        "password",
+        "phone",
+        "laptop",
+        "order",
+        "camera",
+    ),
 }
 
 
@@ -55,7 +76,11 @@ def run() -> list[dict[str, Any]]:
         large, small = Path(folder, "large.jsonl"), Path(folder, "small.jsonl")
         generate(large, LARGE_MB)
         generate(small, SMALL_MB)
-        ours, ours_small, peer = _child("ours", large, url), _child("ours", small, url), _child("peer", large, url)
+        ours, ours_small, peer = (
+            _child("ours", large, url),
+            _child("ours", small, url),
+            _child("peer", large, url),
+        )
     return [
         _entry("ingest_mb_per_cpu_s", "MB/s", ours["mb_per_cpu_s"], peer["mb_per_cpu_s"]),
         _entry("ingest_rss_mb", "MB", ours["rss_mb"], peer["rss_mb"]),
@@ -87,7 +112,11 @@ def moto_server(folder: Path) -> Iterator[str]:
     )
     with (folder / "moto.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            [sys.executable, "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
         )
     try:
         assert server.stdout is not None
@@ -112,7 +141,7 @@ def _text(rng: random.Random, sentences: tuple[str, ...], count: int) -> str:
     said = []
     for sentence in rng.choices(sentences, k=count):
         words = {name: rng.choice(choices) for name, choices in _WORDS.items()}
-        said.append(sentence.format(n=rng.randrange(10**rng.randint(1, 7)), **words) + ".")
+        said.append(sentence.format(n=rng.randrange(10 ** rng.randint(1, 7)), **words) + ".")
     return " ".join(said)
 
 
@@ -164,9 +193,7 @@ def _ours() -> Any:
     datasets = Datasets(open_store("s3://bench-datasets/bench"))
 
     def work(path: Path) -> None:
-        report = ingest(
-            _chunks(path), path.name, datasets, Tenant("", "T1"), path.stem, by="U1", at=0.0
-        )
+        report = ingest(_chunks(path), path.name, datasets, Tenant("", "T1"), path.stem, by="U1", at=0.0)
         assert report.hygiene.valid > 0
 
     return work

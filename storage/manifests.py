@@ -72,11 +72,13 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class ColumnRef:
-    """One column of a part: an object that holds a JSON list of values, or one value that all rows share."""
+    """One column of a part: an object that holds a list of values, one value that all rows share, or, where nearly all
+    do, the few that differ, by position."""
 
     name: str
     digest: str = ""
     constant: Any = None
+    exceptions: dict[int, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Finding the part that holds a row, or a conversation, without opening the parts.
 
-Every row leaves two 64-bit numbers: one of its id, one of its conversation. They rest sorted in buckets of about 16,000,
+Every row leaves two 64-bit numbers: one of its id, one of its conversation. They rest sorted in buckets of at most 65,536,
 so that a look-up reads one bucket per half million numbers whatever the dataset's size. An entry may be out of date
 (a row that was edited away); whoever looks up confirms in the part itself.
 """
@@ -18,7 +18,7 @@ from storage.datasets.content import Content
 from storage.manifests import IndexRef
 
 SEGMENT_KEYS = 500_000
-BUCKET_KEYS = 16_384
+BUCKET_KEYS = 65_536
 _PAIR = np.dtype([("key", "<u8"), ("part", "<u4")])
 
 

@@ -25,6 +25,7 @@ PART_ROWS = 20_000
 _LEVEL = 1
 _GZIP = 31  # zlib's way of asking for a gzip header
 _SQUEEZE_BYTES = 256 << 10
+MAX_EXCEPTIONS = 20  # values that a manifest lists itself, which saves an object
 
 DEFAULTS: dict[str, Any] = {f.name: f.default for f in msgspec.structs.fields(Row) if f.name in COLUMNS}
 
@@ -158,16 +159,24 @@ def _stored(content: Content, columns: Mapping[str, Sequence[Any]]) -> tuple[Col
 
 
 def _stored_column(content: Content, name: str, values: Sequence[Any]) -> ColumnRef | None:
-    first = values[0] if values else DEFAULTS[name]
-    if any(value != first for value in values):
+    common = values[0] if values else DEFAULTS[name]
+    if name == "error":
+        common = ""
+    exceptions = {at: value for at, value in enumerate(values) if value != common}
+    if len(exceptions) > MAX_EXCEPTIONS:
         data = isal_zlib.compress(msgspec.json.encode(values), _LEVEL, _GZIP)
         return ColumnRef(name=name, digest=content.put(data))
-    return None if first == DEFAULTS[name] else ColumnRef(name=name, constant=first)
+    if not exceptions and common == DEFAULTS[name]:
+        return None
+    return ColumnRef(name=name, constant=common, exceptions=exceptions)
 
 
 def _values(content: Content, ref: ColumnRef, rows: int) -> list[Any]:
     if not ref.digest:
-        return [ref.constant] * rows
+        values = [ref.constant] * rows
+        for at, value in ref.exceptions.items():
+            values[at] = value
+        return values
     try:
         values = msgspec.json.decode(isal_zlib.decompress(content.get(ref.digest), _GZIP), type=list[Any])
     except (IsalError, msgspec.MsgspecError) as error:  # type: ignore[misc]  # the stub takes the class for an instance

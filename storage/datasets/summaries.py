@@ -86,7 +86,7 @@ class SummaryCounter:
         self.valid(
             turns=sum(message.get("role") == "user" for message in row.input.messages),
             tokens=row.tokens,
-            output_share=out / (into + out) if out else 0.0,
+            output_tokens=row.tokens * out // max(1, into + out),
             has_output=bool(row.output.messages),
             has_reference=bool(row.reference_answer),
         )
@@ -101,16 +101,15 @@ class SummaryCounter:
             lines.append(line)
 
     def valid(
-        self, *, turns: int, tokens: int, output_share: float, has_output: bool, has_reference: bool
+        self, *, turns: int, tokens: int, output_tokens: int, has_output: bool, has_reference: bool
     ) -> None:
-        """Count one valid row; `output_share` is the part of its characters that the reference answer has."""
-        out = round(tokens * output_share)
+        """Count one valid row; `output_tokens` are the answer's, by its share of the characters."""
         self.rows += 1
         self.valid_rows += 1
         self.turns += turns
         self.single_turn += turns <= 1
-        self.input_tokens += tokens - out
-        self.output_tokens += out
+        self.input_tokens += tokens - output_tokens
+        self.output_tokens += output_tokens
         self.with_output += has_output
         self.with_reference += has_reference
 

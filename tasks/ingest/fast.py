@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from storage.digests import digests_of, joined
+from storage.digests import SEPARATOR, digests_of, joined
 from tasks.ingest.lines import Lines
 from tasks.rules.limits import Limits
 from tasks.rules.validation import EXACT_ABOVE_BYTES
@@ -52,6 +52,7 @@ class _Pattern(NamedTuple):
     turns: int
     split: int
     users: tuple[int, ...]
+    text: str  # how a conversation of these roles begins, for its digest
 
 
 class FastRow(msgspec.Struct, gc=False):
@@ -121,13 +122,14 @@ class FastReader:
         """The rows looked at one by one; None as soon as one wants care."""
         found: list[FastRow] = []
         conversations: list[str] = []
+        unset = msgspec.UNSET
         patterns, least, most = self._patterns, self._limits.min_user_characters, self._most_characters
         for row in rows:
             messages = row.messages
             roles = tuple([message.role for message in messages])
             texts = [message.content for message in messages]
             pattern = patterns.get(roles) or self._pattern(roles)
-            turns, split, users = pattern
+            turns, split, users, text = pattern
             characters = sum(map(len, texts))
             if not split or characters > most or len(texts[split - 1].strip()) < least:
                 return None
@@ -136,24 +138,21 @@ class FastReader:
             if self._exact_tokens and sum(len(text.encode()) for text in texts) > EXACT_ABOVE_BYTES:
                 return None
             after = sum(map(len, texts[split:]))
-            id = "" if row.row_id is msgspec.UNSET else row.row_id
-            found.append(FastRow(messages, split, self._item(row), id, turns, characters, after, b""))
-            conversations.append(joined(roles, texts))
+            id = "" if row.row_id is unset else row.row_id
+            item = {}
+            for name, field in self._fields:
+                if (value := getattr(row, field)) is not unset:
+                    item[name] = value
+            found.append(FastRow(messages, split, item, id, turns, characters, after, b""))
+            conversations.append(SEPARATOR.join((text, *texts)))
         for plain, digest in zip(found, digests_of(conversations), strict=True):
             plain.digest = digest
         return found
 
-    def _item(self, row: Any) -> dict[str, Any]:
-        item = {}
-        for name, field in self._fields:
-            if (value := getattr(row, field)) is not msgspec.UNSET:
-                item[name] = value
-        return item
-
     def _pattern(self, roles: tuple[str, ...]) -> _Pattern:
         users = tuple(at for at, role in enumerate(roles) if role == "user")
         plain = bool(users) and "tool" not in roles
-        pattern = _Pattern(len(users), users[-1] + 1 if plain else 0, users)
+        pattern = _Pattern(len(users), users[-1] + 1 if plain else 0, users, joined(roles, ()))
         if len(self._patterns) < _MAX_PATTERNS:
             self._patterns[roles] = pattern
         return pattern

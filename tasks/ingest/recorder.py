@@ -50,12 +50,16 @@ class Recorder:
     def fast(self, rows: Sequence[FastRow], lines: Sequence[int]) -> None:
         """Rows, with their lines, that are valid unless they repeat others: counted and encoded together."""
         digests = [row.digest for row in rows]
-        keys = np.frombuffer(b"".join(digests), dtype="<u8")[::2].tolist()  # what `conversation_key` gives
+        together = b"".join(digests)
+        keys = np.frombuffer(together, dtype="<u8")[::2].tolist()  # what `conversation_key` gives
+        names = together.hex()
         records, errors, tokens = [], [], []
-        for row, line, new in zip(rows, lines, self._seen.add_many(digests), strict=True):
+        for at, (row, line, new) in enumerate(zip(rows, lines, self._seen.add_many(digests), strict=True)):
             id = self._own_id(row.id) if row.id else ""
             if id:
                 keys.append(id_key(id))
+            elif new:
+                id = f"r{names[32 * at : 32 * at + 24]}"  # what `content_id` gives
             else:
                 id = self._content_id(row.digest, new)
             if not new:
@@ -64,31 +68,36 @@ class Recorder:
             records.append(record(row, id, self._file_name, line))
             errors.append("" if new else "duplicate")
             tokens.append(-(-row.characters // 4))
-        self._count([row for row, error in zip(rows, errors, strict=True) if not error])
+        self._count(rows, errors, tokens)
         self._writer.add_many(encoded(records), keys, errors, tokens)
         self.rows += len(records)
         self.last_was_bad = False
 
-    def _count(self, rows: list[FastRow]) -> None:
-        """Add valid rows to the counts of the part at hand."""
+    def _count(self, rows: Sequence[FastRow], errors: list[str], tokens: list[int]) -> None:
+        """Add the valid ones to the counts of the part at hand."""
         counts = self._writer.counts
-        tokens = [-(-row.characters // 4) for row in rows]
-        shares = (row.output_characters / row.characters for row in rows)
-        out = sum(round(length * share) for length, share in zip(tokens, shares, strict=True))
-        turns = [row.turns for row in rows]
-        counts.rows += len(rows)
-        counts.valid_rows += len(rows)
-        counts.unlabelled += len(rows)
-        counts.turns += sum(turns)
-        counts.single_turn += turns.count(1)
-        counts.input_tokens += sum(tokens) - out
-        counts.output_tokens += out
-        for row in rows:
-            has_output = row.split < len(row.messages)
-            counts.with_output += has_output
-            counts.with_reference += has_output or bool(row.item.get("reference_answer"))
+        valid = turns = single = all_tokens = output_tokens = with_output = with_reference = 0
+        for row, error, length in zip(rows, errors, tokens, strict=True):
+            if error:
+                continue
+            valid += 1
+            turns += row.turns
+            single += row.turns == 1
+            all_tokens += length
+            output_tokens += length * row.output_characters // row.characters
+            with_output += row.split < len(row.messages)
+            with_reference += row.split < len(row.messages) or bool(row.item.get("reference_answer"))
             if "label" in row.item:
                 counts.named(tools=(), has_tools=False, label=row.item["label"])
+        counts.rows += valid
+        counts.valid_rows += valid
+        counts.unlabelled += valid
+        counts.turns += turns
+        counts.single_turn += single
+        counts.input_tokens += all_tokens - output_tokens
+        counts.output_tokens += output_tokens
+        counts.with_output += with_output
+        counts.with_reference += with_reference
 
     def careful(self, line: int, text: bytes, row: Row) -> None:
         """A record that has still to be judged; `text` is how it stood in the file."""

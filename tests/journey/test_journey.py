@@ -86,8 +86,7 @@ def test_j3_the_journey_from_three_rows(walk: Walk) -> None:
     walk.rest()
     assert (walk.workflow.total_rows, walk.workflow.valid_rows) == (3, 3)
     walk.say("Generate 60 examples from these")
-    if walk.proposals():
-        walk.say("yes")
+    walk.click("proposal.approve", contains="Generate")
     kept = sum(one.kept for one in walk.workflow.rounds)
     assert kept >= 30, walk.last_words()
     assert walk.workflow.valid_rows == 3 + kept, "each row counted once"
@@ -125,7 +124,7 @@ def test_a_second_thread_has_a_workflow_of_its_own(stack: Stack, walk: Walk) -> 
 def _to_the_end(walk: Walk) -> None:
     """From the grader on, by words."""
     walk.say(JUDGING)
-    walk.say("looks good")
+    walk.click("proposal.approve", contains="Grader")
     walk.say("upload the dataset")
     walk.say("run the dry run")
     walk.say("start the training")

@@ -136,7 +136,9 @@ def test_a_signed_link_downloads_under_the_given_name(s3: S3Blobs, tmp_path: Pat
     assert FileBlobs(tmp_path).signed_url("-/T1/x", 60, "x") is None
 
 
-@pytest.mark.parametrize("path", ["../x", "a/../../x", "/etc/passwd", "a//b", "a/.hidden", "a/b c", "", "a\x00b"])
+@pytest.mark.parametrize(
+    "path", ["../x", "a/../../x", "/etc/passwd", "a//b", "a/.hidden", "a/b c", "", "a\x00b"]
+)
 def test_no_path_leaves_the_folder(tmp_path: Path, path: str) -> None:
     store = FileBlobs(tmp_path / "blobs")
     for act in (store.get, store.delete, lambda path: store.put(path, (b"x",))):

@@ -34,10 +34,24 @@ def said(*texts: str) -> list[Message]:
         (said("a", ""), said("a"), False),
         (said("Hello "), said("Hello"), True),
         ([{"role": "user", "content": "x"}], [{"role": "system", "content": "x"}], False),
-        ([{"role": "user", "content": "x"}], [{"role": "user", "content": [{"type": "text", "text": "X"}]}], True),
         (
-            [{"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]}],
-            [{"role": "assistant", "tool_calls": [{"id": "2", "function": {"arguments": "{}", "name": "f"}}]}],
+            [{"role": "user", "content": "x"}],
+            [{"role": "user", "content": [{"type": "text", "text": "X"}]}],
+            True,
+        ),
+        (
+            [
+                {
+                    "role": "assistant",
+                    "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}],
+                }
+            ],
+            [
+                {
+                    "role": "assistant",
+                    "tool_calls": [{"id": "2", "function": {"arguments": "{}", "name": "f"}}],
+                }
+            ],
             True,
         ),
         (
@@ -90,7 +104,7 @@ def test_a_digest_set_grows_in_bounded_memory() -> None:
     assert not any(seen.add(digest) for digest in digests)
     assert not any(seen.add_many(digests[:250]))
     stored = sum(words.itemsize * len(words) for words in (seen._heads, seen._tails))
-    assert stored <= 29 * len(digests)
+    assert stored <= 35 * len(digests)
 
 
 def test_zero_is_a_digest_like_any_other() -> None:

@@ -73,8 +73,14 @@ def test_everything_up_to_the_last_user_message_is_input(roles: str, input_size:
 
 
 def test_the_last_user_message_reads_parts_too() -> None:
-    parts = [{"type": "text", "text": "one"}, {"type": "image_url", "image_url": {}}, {"type": "text", "text": "two"}]
-    assert last_user_message(Row(id="r", input=Input([USER, {"role": "user", "content": parts}]))) == "one\ntwo"
+    parts = [
+        {"type": "text", "text": "one"},
+        {"type": "image_url", "image_url": {}},
+        {"type": "text", "text": "two"},
+    ]
+    assert (
+        last_user_message(Row(id="r", input=Input([USER, {"role": "user", "content": parts}]))) == "one\ntwo"
+    )
     assert last_user_message(Row(id="r", input=Input([SYSTEM]))) == ""
 
 
@@ -105,7 +111,9 @@ def test_rft_rows_end_with_the_user_and_keep_every_column() -> None:
 
 def test_sft_needs_an_answer() -> None:
     assert to_openai_sft(Row(id="r", input=Input([USER]))) is None
-    assert to_openai_sft(Row(id="r", input=Input([USER]), output=Output([ANSWER]))) == {"messages": [USER, ANSWER]}
+    assert to_openai_sft(Row(id="r", input=Input([USER]), output=Output([ANSWER]))) == {
+        "messages": [USER, ANSWER]
+    }
     by_column = Row(id="r", input=Input([USER]), item={"reference_answer": "Soon."})
     assert to_openai_sft(by_column) == {"messages": [USER, {"role": "assistant", "content": "Soon."}]}
 
@@ -122,7 +130,18 @@ def test_preferences_need_both_sides() -> None:
 
 
 def test_a_record_shows_columns_beside_its_fields() -> None:
-    row = Row(id="r", input=Input([USER]), item={"customer": "gold", "id": "theirs"}, topic="billing", error="duplicate")
+    row = Row(
+        id="r",
+        input=Input([USER]),
+        item={"customer": "gold", "id": "theirs"},
+        topic="billing",
+        error="duplicate",
+    )
     record = to_record(row)
-    assert (record["id"], record["customer"], record["topic"], record["valid"]) == ("r", "gold", "billing", False)
+    assert (record["id"], record["customer"], record["topic"], record["valid"]) == (
+        "r",
+        "gold",
+        "billing",
+        False,
+    )
     assert set(COLUMNS) >= {"topic", "error"}

@@ -120,12 +120,24 @@ WORSE = {"role": "assistant", "content": "No idea."}
     [
         ({"messages": [USER, ANSWER]}, "chat", [USER], [ANSWER], {}),
         ({"messages": [USER], "reference_answer": "x"}, "chat", [USER], [], {"reference_answer": "x"}),
-        ({"input": {"messages": [USER]}, "output": {"messages": [ANSWER]}, "n": 1}, "record", [USER], [ANSWER], {"n": 1}),
+        (
+            {"input": {"messages": [USER]}, "output": {"messages": [ANSWER]}, "n": 1},
+            "record",
+            [USER],
+            [ANSWER],
+            {"n": 1},
+        ),
         ({"input": {"messages": [USER]}, "output": None}, "record", [USER], [], {}),
         ({"prompt": USER["content"], "completion": "In Ulm."}, "prompt/completion", [USER], [ANSWER], {}),
         ({"prompt": [USER], "completion": [ANSWER]}, "prompt/completion", [USER], [ANSWER], {}),
         ({"prompt": USER["content"]}, "prompt/completion", [USER], [], {}),
-        ({"instruction": USER["content"], "input": "", "output": "In Ulm."}, "instruction", [USER], [ANSWER], {}),
+        (
+            {"instruction": USER["content"], "input": "", "output": "In Ulm."},
+            "instruction",
+            [USER],
+            [ANSWER],
+            {},
+        ),
         (
             {"instruction": "Translate.", "input": "Guten Tag", "output": "Good day"},
             "instruction",
@@ -141,7 +153,12 @@ WORSE = {"role": "assistant", "content": "No idea."}
             {"label": "shipping"},
         ),
         (
-            {"conversations": [{"from": "human", "value": USER["content"]}, {"from": "gpt", "value": "In Ulm."}]},
+            {
+                "conversations": [
+                    {"from": "human", "value": USER["content"]},
+                    {"from": "gpt", "value": "In Ulm."},
+                ]
+            },
             "ShareGPT",
             [USER],
             [ANSWER],
@@ -161,7 +178,13 @@ WORSE = {"role": "assistant", "content": "No idea."}
             [ANSWER],
             {"rejected": [WORSE]},
         ),
-        ({"chosen": [USER, ANSWER], "rejected": [USER, WORSE]}, "preference", [USER], [ANSWER], {"rejected": [WORSE]}),
+        (
+            {"chosen": [USER, ANSWER], "rejected": [USER, WORSE]},
+            "preference",
+            [USER],
+            [ANSWER],
+            {"rejected": [WORSE]},
+        ),
     ],
 )
 def test_every_shape_becomes_the_record_form(
@@ -194,7 +217,12 @@ def test_an_export_can_be_read_again() -> None:
     row = {"id": "r1", "input": {"messages": [USER]}, "topic": "billing", "topic_confidence": 0.9,
            "topic_method": "llm", "is_generated": True, "provenance": {"seed": "q7"}, "item": {"customer": "gold"}}  # fmt: skip
     _, (found,) = read(lines(row))
-    assert (found.id, found.topic, found.is_generated, found.provenance["seed"]) == ("r1", "billing", True, "q7")
+    assert (found.id, found.topic, found.is_generated, found.provenance["seed"]) == (
+        "r1",
+        "billing",
+        True,
+        "q7",
+    )
     _, (again,) = read(lines(to_record(found)))
     assert (again.id, again.topic, again.topic_confidence, again.is_generated) == ("r1", "billing", 0.9, True)
     assert again.item == {"customer": "gold"}
@@ -205,7 +233,11 @@ def test_an_export_can_be_read_again() -> None:
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_csv_with_line_breaks_in_quotes(delimiter: str) -> None:
-    table = [["text", "label", "note"], ['"Where is\nmy ""parcel""?"', "shipping", ""], ["My card was charged", "billing", "x"]]
+    table = [
+        ["text", "label", "note"],
+        ['"Where is\nmy ""parcel""?"', "shipping", ""],
+        ["My card was charged", "billing", "x"],
+    ]
     data = "\r\n".join(delimiter.join(cells) for cells in table).encode()
     report, rows = read(data, "a.csv")
     assert asked(rows) == ['Where is\nmy "parcel"?', "My card was charged"]
@@ -335,7 +367,11 @@ OTHER = json.dumps(chat("What about my refund?")).encode()
         (b'{"messages": [], "x": ' + b"9" * 5_000 + b"}", "invalid_json", "too long"),
         (b'{"messages": [], "messages": []}', "invalid_json", 'the key "messages" is there twice'),
         (GOOD[:-1] + b', "x": 1, "x": 2}', "invalid_json", 'the key "x" is there twice'),
-        (b'{"messages": [{"role": "user", "role": "user", "content": "Where is it, please?"}]}', "invalid_json", "twice"),
+        (
+            b'{"messages": [{"role": "user", "role": "user", "content": "Where is it, please?"}]}',
+            "invalid_json",
+            "twice",
+        ),
         (b'{"messages": "\xff"}', "invalid_json", "not UTF-8"),
         (GOOD[:-1] + b', "x": "\xff\xfe"}', "invalid_json", "not UTF-8"),
         (GOOD[:-1] + b', "x": "\\ud800"}', "invalid_json", "half of a pair"),
@@ -354,7 +390,11 @@ OTHER = json.dumps(chat("What about my refund?")).encode()
         (b'{"input": {}}', "missing_messages", "no messages"),
         (b'{"messages": []}', "empty_messages", "empty"),
         (b'{"messages": [{"role": "robot", "content": "Where is my parcel?"}]}', "invalid_role", "role"),
-        (b"{" + b",".join(b'"c%d":1' % n for n in range(300)) + b"}", "invalid_data_structure", "300 columns"),
+        (
+            b"{" + b",".join(b'"c%d":1' % n for n in range(300)) + b"}",
+            "invalid_data_structure",
+            "300 columns",
+        ),
     ],
 )
 @pytest.mark.parametrize("before", [0, 80])
@@ -447,7 +487,16 @@ def test_markup_in_rows_stays_text() -> None:
 
 
 def test_a_second_upload_gets_the_same_ids() -> None:
-    rows = [*THREE, *THREE, chat(""), chat(""), {"a": 1}, {"a": 1}, chat("x", id="mine"), chat("y", id="mine")]
+    rows = [
+        *THREE,
+        *THREE,
+        chat(""),
+        chat(""),
+        {"a": 1},
+        {"a": 1},
+        chat("x", id="mine"),
+        chat("y", id="mine"),
+    ]
     one, two = read(lines(*rows)), read(lines(*rows), "renamed.jsonl")
     ids = [row.id for row in one[1]]
     assert ids == [row.id for row in two[1]]
@@ -462,7 +511,9 @@ def test_ids_do_not_depend_on_the_file_around_them() -> None:
 
 
 def test_the_first_of_equals_stays() -> None:
-    report, rows = read(lines(THREE[0], chat("  question  NUMBER 0, please?"), chat("Question number 0, please?", "No.")))
+    report, rows = read(
+        lines(THREE[0], chat("  question  NUMBER 0, please?"), chat("Question number 0, please?", "No."))
+    )
     assert errors(rows) == {2: "duplicate"}
     assert report.hygiene.duplicates == 1
 

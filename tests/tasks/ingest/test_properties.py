@@ -27,18 +27,24 @@ def read(data: bytes, name: str = "a.jsonl", step: int = 1 << 20) -> tuple[Inges
 
 
 def good(number: int) -> bytes:
-    return json.dumps({"messages": [{"role": "user", "content": f"Question number {number}, please?"}]}).encode()
+    return json.dumps(
+        {"messages": [{"role": "user", "content": f"Question number {number}, please?"}]}
+    ).encode()
 
 
 junk = (
     st.binary(max_size=60)
     | st.text(max_size=40).map(str.encode)
-    | st.sampled_from([b'{"messages": [', b"[[[[", b'"', b"\\", b"null", b"{}", b"\x00", b'{"messages":[{"role":"user"}]}'])
+    | st.sampled_from(
+        [b'{"messages": [', b"[[[[", b'"', b"\\", b"null", b"{}", b"\x00", b'{"messages":[{"role":"user"}]}']
+    )
 ).map(lambda line: line.replace(b"\n", b" "))
 
 
 @settings(deadline=None, max_examples=150)
-@given(st.lists(st.none() | junk, min_size=1, max_size=12), st.sampled_from([1, 5, 64, 1 << 20]), st.booleans())
+@given(
+    st.lists(st.none() | junk, min_size=1, max_size=12), st.sampled_from([1, 5, 64, 1 << 20]), st.booleans()
+)
 def test_junk_between_lines_costs_no_good_row(pieces: list[bytes | None], step: int, crlf: bool) -> None:
     lines = [good(0), *(good(number) if piece is None else piece for number, piece in enumerate(pieces, 1))]
     data = (b"\r\n" if crlf else b"\n").join(lines)
@@ -65,7 +71,11 @@ def test_a_mutilated_file_never_crashes(data: st.DataObject, rows: int, name: st
     if name == "a.csv":
         whole = b"text,label\n" + b"".join(b'"Question, number %d?",x\n' % n for n in range(rows))
     else:
-        whole = (b"[" + b",\n".join(map(good, range(rows))) + b"]") if name == "a.json" else b"\n".join(map(good, range(rows)))
+        whole = (
+            (b"[" + b",\n".join(map(good, range(rows))) + b"]")
+            if name == "a.json"
+            else b"\n".join(map(good, range(rows)))
+        )
     at = data.draw(st.integers(11 if name == "a.csv" else 0, len(whole)))  # a broken header spoils everything
     drop = data.draw(st.integers(0, 20))
     mutilated = whole[:at] + data.draw(st.binary(max_size=6)) + whole[at + drop :]
@@ -74,7 +84,9 @@ def test_a_mutilated_file_never_crashes(data: st.DataObject, rows: int, name: st
     except UnreadableFile:
         return
     if name != "a.json":
-        assert sum(row.valid for row in found) >= rows - 1 - drop // 10 - 4 * (name == "a.csv")
+        assert sum(row.valid for row in found) >= rows - 2 - 4 * (
+            name == "a.csv"
+        )  # at most two lines are touched
 
 
 @settings(deadline=None, max_examples=60)
@@ -82,7 +94,7 @@ def test_a_mutilated_file_never_crashes(data: st.DataObject, rows: int, name: st
 def test_a_cut_array_keeps_every_whole_element(cut: int) -> None:
     whole = b"[" + b",\n".join(map(good, range(5))) + b"]"
     kept = whole[: max(1, len(whole) - cut)]
-    complete = kept.count(b"please?\"}]}")
+    complete = kept.count(b'please?"}]}')
     try:
         _, rows = read(kept, "a.json", step=13)
     except UnreadableFile:
@@ -91,10 +103,15 @@ def test_a_cut_array_keeps_every_whole_element(cut: int) -> None:
     assert sum(row.valid for row in rows) == complete
 
 
-texts = st.text(max_size=30) | st.sampled_from(["", "  ", "a\tb", 'say ":', "Ünï", "x" * 9, "x" * 10, "\u2028", "\x00"])
+texts = st.text(max_size=30) | st.sampled_from(
+    ["", "  ", "a\tb", 'say ":', "Ünï", "x" * 9, "x" * 10, "\u2028", "\x00"]
+)
 messages = st.lists(
     st.fixed_dictionaries(
-        {"role": st.sampled_from(["system", "developer", "user", "user", "assistant", "tool", "robot"]), "content": texts},
+        {
+            "role": st.sampled_from(["system", "developer", "user", "user", "assistant", "tool", "robot"]),
+            "content": texts,
+        },
         optional={"name": texts},
     ),
     max_size=4,
@@ -102,17 +119,26 @@ messages = st.lists(
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
 rows = st.fixed_dictionaries(
     {"messages": messages},
-    optional={"id": st.sampled_from(["a", "b", "c"]), "label": scalars, "reference_answer": texts, "more": st.lists(scalars, max_size=2)},
+    optional={
+        "id": st.sampled_from(["a", "b", "c"]),
+        "label": scalars,
+        "reference_answer": texts,
+        "more": st.lists(scalars, max_size=2),
+    },
 )
 
 
 def spaced(row: dict[str, Any], compact: bool, escaped: bool) -> bytes:
-    return json.dumps(row, separators=(",", ":") if compact else None, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
+    return json.dumps(row, separators=(",", ":") if compact else None, ensure_ascii=escaped).encode(
+        "utf-8", "surrogatepass"
+    )
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(rows, min_size=1, max_size=25), st.booleans(), st.booleans())
-def test_the_fast_way_agrees_with_the_careful_one(given_rows: list[dict[str, Any]], compact: bool, escaped: bool) -> None:
+def test_the_fast_way_agrees_with_the_careful_one(
+    given_rows: list[dict[str, Any]], compact: bool, escaped: bool
+) -> None:
     data = b"\n".join(spaced(row, compact, escaped) for row in given_rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline, "_LEARN_ROWS", NO_FAST_WAY)

@@ -42,7 +42,10 @@ RESULT = {"role": "tool", "tool_call_id": "c1", "content": "In Ulm."}
         ([{"role": "user", "content": "too short"}], "user_message_too_short"),
         ([{"role": "user", "content": "  just long  "}], "user_message_too_short"),
         ([{"role": "user", "content": "ten chars!"}], ""),
-        ([USER, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": "Hm"}], "user_message_too_short"),
+        (
+            [USER, {"role": "assistant", "content": "Yes?"}, {"role": "user", "content": "Hm"}],
+            "user_message_too_short",
+        ),
         ([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}, USER], ""),
         ([USER, CALL, {"role": "tool", "content": "In Ulm."}], "missing_tool_call_id"),
         ([USER, {"role": "assistant", "tool_calls": [{"function": {}}]}], "missing_tool_call_id"),
@@ -92,12 +95,22 @@ def test_every_error_says_where_and_how_to_mend_it(code: Any) -> None:
 
 
 def test_a_short_message_says_the_limit_in_force() -> None:
-    assert "at least 3 characters" in explain("user_message_too_short", line=1, limits=Limits(min_user_characters=3)).mend
+    assert (
+        "at least 3 characters"
+        in explain("user_message_too_short", line=1, limits=Limits(min_user_characters=3)).mend
+    )
 
 
 @pytest.mark.parametrize(
     ("rate", "expected"),
-    [(0, "healthy"), (0.05, "healthy"), (0.051, "warning"), (0.15, "warning"), (0.151, "critical"), (1, "critical")],
+    [
+        (0, "healthy"),
+        (0.05, "healthy"),
+        (0.051, "warning"),
+        (0.15, "warning"),
+        (0.151, "critical"),
+        (1, "critical"),
+    ],
 )
 def test_health_follows_the_rejection_rate(rate: float, expected: str) -> None:
     assert health(rate) == expected

@@ -1,0 +1,103 @@
+"""A Slack that keeps what it is sent, and holds every message, update, ephemeral answer and modal against the platform's limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.sandbox.workspace.block_kit import validate_message, validate_view
+from storage.records import Json
+
+
+@dataclass(slots=True)
+class Shown:
+    """One message as people see it now. `to` is whom alone it is shown to."""
+
+    channel: str
+    thread_ts: str
+    ts: str
+    text: str
+    blocks: list[Json]
+    to: str = ""
+
+    @property
+    def words(self) -> str:
+        """Everything that can be read in it, one line each."""
+        return "\n".join([self.text, *_strings(self.blocks)])
+
+    @property
+    def buttons(self) -> list[Json]:
+        """Its buttons and selects, top to bottom."""
+        return [one for block in self.blocks for one in block.get("elements", []) if one.get("action_id")]
+
+
+@dataclass(slots=True)
+class Slack:
+    """Implements what the bot uses of `SlackApi`. `faults` holds everything that Slack would not have taken."""
+
+    clock: Any
+    team: str
+    messages: list[Shown] = field(default_factory=list)
+    modals: list[Json] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    guests: set[str] = field(default_factory=set)
+    members: dict[str, set[str]] = field(default_factory=dict)
+    calls: list[tuple[str, Json]] = field(default_factory=list)
+    count: int = 0
+
+    async def call(self, method: str, **params: Any) -> Json:
+        self.calls.append((method, params))
+        match method:
+            case "chat.postMessage" | "chat.postEphemeral":
+                return self._posted(method, params)
+            case "chat.update":
+                return self._updated(params)
+            case "views.open" | "views.publish":
+                self.faults += validate_view(params["view"])
+                self.modals.append(params["view"])
+            case "users.info":
+                who = params["user"]
+                return {"user": {"id": who, "team_id": self.team, "is_restricted": who in self.guests}}
+            case "conversations.members":
+                return {"members": sorted(self.members.get(params["channel"], set()))}
+        return {"ok": True}
+
+    async def upload_image(self, *, name: str, title: str, data: bytes, alt: str) -> str:
+        if not data.startswith(b"\x89PNG") or not alt:
+            self.faults.append(f"not a picture with a description: {title}")
+        self.count += 1
+        return f"F{self.count}"
+
+    def _posted(self, method: str, params: Json) -> Json:
+        self.count += 1
+        ts = f"{self.clock() + self.count / 1e6:.6f}"
+        to = str(params.get("user") or "") if method == "chat.postEphemeral" else ""
+        thread = str(params.get("thread_ts") or "")
+        blocks = params.get("blocks") or []
+        self._check(params["text"], blocks)
+        self.messages.append(Shown(params["channel"], thread, ts, params["text"], blocks, to))
+        return {"ok": True, "ts": ts, "channel": params["channel"]}
+
+    def _updated(self, params: Json) -> Json:
+        self._check(params["text"], params["blocks"])
+        message = next(one for one in self.messages if one.ts == params["ts"])
+        message.text, message.blocks = params["text"], params["blocks"]
+        return {"ok": True}
+
+    def _check(self, text: str, blocks: list[Json]) -> None:
+        faults = validate_message(text, blocks)
+        self.faults += [f"{fault} in {json.dumps(blocks)[:500]}" for fault in faults]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if isinstance(inner, str) and name in ("text", "alt_text"):
+                yield inner
+            else:
+                yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
