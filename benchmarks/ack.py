@@ -99,6 +99,7 @@ def _event(load: Load, number: int) -> dict[str, Any]:
     if load.unique % MENTION_EVERY:
         return {**event, "thread_ts": "1600000000.000100", "text": "a remark in some thread"}
     load.mentions.append(ts)
+    event["channel"] = f"C{len(load.mentions) % 20}"
     return {**event, "text": f"<@{BOT}> what do you need from me?"}
 
 

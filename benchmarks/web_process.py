@@ -90,10 +90,10 @@ class Web:
 
     async def __aenter__(self) -> Web:
         began = time.monotonic()
-        log = Path(self._folder.name, "web.log").open("wb")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "bot.cli", "web"], env=self._environment, stdout=log, stderr=log
-        )
+        with Path(self._folder.name, "web.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "bot.cli", "web"], env=self._environment, stdout=log, stderr=log
+            )
         async with aiohttp.ClientSession() as session:
             while not await self._is_ready(session):
                 if self.process.poll() is not None or time.monotonic() - began > READY_SECONDS:

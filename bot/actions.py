@@ -253,7 +253,9 @@ BUTTON_TOOLS: dict[str, Callable[[Click], Json]] = {
 async def _cancel(hands: Hands, click: Click) -> Events:
     task = await hands.deps.state.get(click.tenant, Task, click.value)
     training = click.workflow.training if click.workflow else None
-    if training is not None and training.job_id == click.value:  # the training's own card names the provider's job
+    if (
+        training is not None and training.job_id == click.value
+    ):  # the training's own card names the provider's job
         return await tool_answer(hands, click, "cancel_job", {"job_id": click.value})
     if task is None or task.channel != click.channel:
         return [answer(click, "I do not know that job here.", level="warning")]

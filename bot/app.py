@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 import aiohttp
 import structlog
 import uvicorn
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.adapter.starlette.async_handler import AsyncSlackRequestHandler
+from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 from starlette.applications import Starlette
 
@@ -158,9 +158,7 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings, slack: Sl
     if server:
         running.append(_supervised("redis", lambda: _keep_redis(server)))
     if app_token := slack.slack_app_token.get_secret_value():
-        running.append(
-            _supervised("socket", _after(us, lambda: _socket(AsyncSocketModeHandler(bolt, app_token))))
-        )
+        running.append(_supervised("socket", _after(us, lambda: _socket(bolt, app_token))))
     stack.push_async_callback(_stop, [asyncio.create_task(part) for part in running])
 
     async def ready() -> dict[str, bool]:
@@ -228,7 +226,11 @@ def _after(us: _Us, start: Callable[[], Awaitable[None]]) -> Callable[[], Awaita
     return run
 
 
-async def _socket(handler: AsyncSocketModeHandler) -> None:
+async def _socket(bolt: AsyncApp, app_token: str) -> None:
+    """Socket Mode: the same requests over a connection that we open. Imported only where it is used."""
+    from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+
+    handler = AsyncSocketModeHandler(bolt, app_token)
     try:
         await handler.connect_async()  # type: ignore[no-untyped-call]
         await asyncio.Event().wait()

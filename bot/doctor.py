@@ -21,7 +21,8 @@ from bot.slack_api import SlackApi, SlackError, SlackRefused
 from storage import embedded
 from storage.errors import StorageError
 from tasks import deps as work
-from tasks.models.port import ChatRequest, Message, ModelError, ModelRefused
+from tasks.models.port import ChatModel, ChatRequest, Message, ModelError, ModelRefused
+from tasks.models.wire import build_chat
 from tasks.settings import Settings, SettingsError
 
 State = Literal["ok", "warning", "wrong"]
@@ -153,7 +154,7 @@ def _configured(redis: Redis, name: str) -> str:
         found = redis.config_get(name)
     except RedisError:
         return ""  # hosted servers often forbid CONFIG
-    values = {str(_text(key)): _text(value) for key, value in dict(found).items()}  # type: ignore[arg-type]
+    values = {str(_text(key)): _text(value) for key, value in dict(found).items()}
     return str(values.get(name, ""))
 
 
@@ -179,7 +180,7 @@ async def _storage(settings: Settings, slack: SlackSettings) -> list[Finding]:
 async def _models(settings: Settings, slack: SlackSettings) -> list[Finding]:
     if not settings.openai_api_key.get_secret_value() and not settings.openai_base_url:
         return [Finding("Models", "wrong", "set OPENAI_API_KEY, or OPENAI_BASE_URL for another server")]
-    chat = work.build_chat(settings)
+    chat = build_chat(settings)
     lines = []
     try:
         for role in ("agent_model", "generator_model", "judge_model", "base_model"):
@@ -203,12 +204,12 @@ async def _models(settings: Settings, slack: SlackSettings) -> list[Finding]:
     ]
 
 
-async def _model(chat: object, role: str, name: str) -> Finding:
+async def _model(chat: ChatModel, role: str, name: str) -> Finding:
     variable = role.upper()
     request = ChatRequest(model=name, messages=(Message("user", "Answer with the word yes."),), max_tokens=16)
     try:
         async with asyncio.timeout(30):
-            await chat.complete(request)  # type: ignore[attr-defined]
+            await chat.complete(request)
     except ModelRefused as error:
         return Finding(
             variable,

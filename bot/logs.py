@@ -13,6 +13,7 @@ import structlog
 _SECRET = re.compile(r"(xox[a-z]-|xapp-|sk-|Bearer\s+|whsec_)[A-Za-z0-9._/+=-]{4,}")
 _QUIET = (
     "slack_bolt",
+    "slack_bolt",
     "slack_sdk",
     "aiohttp",
     "httpx2",
@@ -51,7 +52,6 @@ def configure(style: Literal["json", "text"] = "json", level: int = logging.INFO
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_drop_meta, last])
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    logging.getLogger("slack_bolt").setLevel(logging.ERROR)  # warns that the token is unused, which is meant
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -25,6 +25,9 @@ HEARTBEAT_SECONDS = 5.0
 POLL_SECONDS = 0.5
 LANES_A_POLL = 400
 PAUSES_SECONDS = (0.5, 2.0, 8.0, 30.0)
+LAG_SECONDS = 0.02  # of the event loop; beyond it no further turn is begun: acks come first
+LAG_LOOK_SECONDS = 0.05
+LEAST_TURNS = 4
 TRIES = 4  # of a lane whose work raises something unexpected, before people are told
 Place = tuple[Tenant, str]
 
@@ -68,6 +71,7 @@ class Runner:
         self._again: set[Place] = set()
         self._trouble: dict[Place, _Trouble] = {}
         self._bell = asyncio.Event()
+        self._lag = 0.0
 
     def notify(self, tenant: Tenant, lane: str) -> None:
         """Something was just accepted for this lane by this process."""
@@ -79,12 +83,14 @@ class Runner:
 
     async def run(self) -> None:
         """Until cancelled; then what runs is cancelled too and can be resumed by anybody."""
+        watching = asyncio.create_task(self._watch_lag())
         try:
             while True:
                 for place in await self._due():
                     self._begin(place)
                 await self._rest()
         finally:
+            watching.cancel()
             for task in self._running.values():
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
@@ -114,13 +120,26 @@ class Runner:
             return
         if self._clock() < self._trouble.get(place, _Trouble()).not_before:
             return
-        kind = _kind(place[1])
-        if sum(1 for running in self._running if _kind(running[1]) == kind) >= self._room[kind]:
-            return  # it stays in the ready set; the next poll finds it
+        if not self._has_room(_kind(place[1])):
+            return  # it stays in the ready set; a later poll finds it
         task = asyncio.create_task(self._hold(place))
         self._running[place] = task
         self._busy(len(self._running))
         task.add_done_callback(lambda _: self._ended(place))
+
+    def _has_room(self, kind: str) -> bool:
+        busy = sum(1 for _, lane in self._running if _kind(lane) == kind)
+        if kind == "turn" and busy >= LEAST_TURNS and self._lag > LAG_SECONDS:
+            return False
+        return busy < self._room[kind]
+
+    async def _watch_lag(self) -> None:
+        """How late the event loop is: the same lateness that an ack would have."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_LOOK_SECONDS
+            await asyncio.sleep(LAG_LOOK_SECONDS)
+            self._lag = max(loop.time() - due, self._lag * 0.7)
 
     def _ended(self, place: Place) -> None:
         self._running.pop(place, None)

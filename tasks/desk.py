@@ -269,7 +269,7 @@ class Desk:
                 return current
             change, tasks = effects.change_for(self.operations, workflow, current, at=self.clock())
             try:
-                await self.state.commit(proposal.tenant, change)
+                await self.state.commit(proposal.tenant, await self._with_overtaken(change, current))
             except Conflict:
                 continue
             for task in tasks:
@@ -278,6 +278,17 @@ class Desk:
                 (put for put in change.puts if isinstance(put, Proposal) and put.id == current.id), current
             )
         raise Conflict(proposal.id)
+
+    async def _with_overtaken(self, change: Change, proposal: Proposal) -> Change:
+        """The change, and the end of the topics that were still proposed when the thread went on without them."""
+        goes_on = proposal.kind == "grader" or proposal.payload.get("step") == "topics_config"
+        index = f"proposal:workflow:{proposal.workflow_id}"
+        open_ones = await self.state.find(proposal.tenant, Proposal, index) if goes_on else ()
+        note = "the workflow went on without topics; ask for them any time"
+        over = [replace(one, status="superseded", note=note) for one in open_ones if one.kind == "topics"]
+        return replace(
+            change, puts=(*change.puts, *over), events=(*change.events, *(card_event(one) for one in over))
+        )
 
     def _turned_down(self, proposal: Proposal, *, by: str) -> tuple[str, InboxItem]:
         facts = {"event": "proposal_rejected", "kind": proposal.kind, "title": proposal.title, "by": by}

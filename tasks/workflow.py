@@ -202,9 +202,9 @@ def skip(workflow: Workflow, step: StepName, *, reason: str, by: str, at: float)
 
 
 def skip_open_data_steps(workflow: Workflow, *, by: str, at: float) -> Workflow:
-    """What approving a grader does to the data steps that nobody did: they count as skipped (domain.md §11)."""
+    """What approving a grader does to the data steps that are open, begun or not: they count as skipped (domain.md §11)."""
     for step in SKIPPABLE:
-        if workflow.steps[step].status in ("pending", "failed"):
+        if workflow.steps[step].status not in ("completed", "skipped"):
             workflow = skip(workflow, step, reason="grader approved first", by=by, at=at)
     return workflow
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import secrets
 import time
@@ -60,7 +61,12 @@ def build(
             bot_token=client.token,
         )
 
+    quiet = logging.getLogger("slack_bolt.app")
+    quiet.setLevel(
+        logging.ERROR
+    )  # it warns of the token in the environment, and of every event we do not act on
     app = AsyncApp(
+        logger=quiet,
         signing_secret=signing_secret or secrets.token_hex(16),  # Socket Mode verifies by its connection
         client=client,
         authorize=authorize,

@@ -18,6 +18,7 @@ from tasks.models.offline import OfflineEmbedder
 from tasks.models.port import Embedder, ModelAnswerInvalid, ModelRefused
 from tasks.prompts import prompt
 from tasks.rules import topics as rules
+from tasks.rules.boilerplate import without_closings
 from tasks.rules.outline import parse_outline, to_outline
 from tasks.rules.topic_changes import UnknownChange, apply_operations
 from tasks.rules.topic_templates import templates
@@ -114,8 +115,9 @@ async def _from_rows(ctx: StepContext, manifest: Manifest, *, lens: str, depth: 
         raise StepError("None of the valid rows has text to find topics in.", code="valid_rows")
     sending = await may_send_rows(ctx)
     await ctx.progress(1, 3, f"comparing {len(texts)} rows")
-    embedder, vectors = await _embedded(ctx.deps.embedder if sending else OfflineEmbedder(), texts)
-    groups = await asyncio.to_thread(clusters, vectors, texts, seed=seed)
+    compared = without_closings(texts)
+    embedder, vectors = await _embedded(ctx.deps.embedder if sending else OfflineEmbedder(), compared)
+    groups = await asyncio.to_thread(clusters, vectors, compared, seed=seed)
     await ctx.progress(2, 3, "naming the groups")
     notes = [f"Found in {len(texts)} of {manifest.totals.valid} rows, compared by {embedder}."]
     tree = await _named(ctx, groups, texts, lens=lens, depth=depth) if sending else None

@@ -182,15 +182,19 @@ class House:
         await self._arrive(parse.event(body, bot_user=BOT, team=self.tenant.team))
         return ts
 
-    async def click(self, label: str, *, user: str = OWNER) -> None:
-        """Press the newest button of the thread with that label (or that begins with it)."""
+    async def click(self, button: str, *, user: str = OWNER) -> None:
+        """Press the newest button of the thread whose label begins so, or whose action is called so."""
         for message in reversed(self.slack.messages):
-            for button in message.buttons:
-                shown = str((button.get("text") or {}).get("text", ""))
-                if shown.startswith(label) and message.to in ("", user):
-                    await self.press(button["action_id"], button.get("value", ""), user=user, message=message)
+            for one in message.buttons:
+                label = str((one.get("text") or {}).get("text", ""))
+                if (label.startswith(button) or one["action_id"] == button) and message.to in ("", user):
+                    await self.press(one["action_id"], one.get("value", ""), user=user, message=message)
                     return
-        raise AssertionError(f"nobody sees a button {label!r}; there are {self.labels}")
+        raise AssertionError(f"nobody sees a button {button!r}; there are {self.labels}")
+
+    async def approve(self, *, user: str = OWNER) -> None:
+        """Press the button that says yes on the newest open card."""
+        await self.click("proposal.approve", user=user)
 
     async def press(
         self,
@@ -319,7 +323,7 @@ class House:
     def labels(self) -> list[str]:
         """Labels of all buttons that can be seen now, newest message last."""
         found = [button for message in self.slack.messages for button in message.buttons]
-        return [str((button.get("text") or {}).get("text", "")) for button in found]
+        return [label for button in found if (label := str((button.get("text") or {}).get("text", "")))]
 
     async def call(self, name: str, arguments: Json | None = None, *, key: str = "k1", user: str = OWNER) -> Json:
         """A tool, as the model would call it in the thread."""

@@ -195,10 +195,11 @@ def _status_words(data: Json) -> str:
 
 
 def _topic_words(data: Json) -> str:
-    names = [
-        str(node.get("name")) for node in find(data, "hierarchy", "topics") or [] if isinstance(node, dict)
-    ]
-    return f"Proposed topics: {joined(names[:8])}." if names else ""
+    nodes, count = find(data, "hierarchy", "topics"), find(data, "topic_count")
+    names = [str(node.get("name")) for node in (nodes if isinstance(nodes, list) else []) if isinstance(node, dict)]
+    if names:
+        return f"Proposed topics: {joined(names[:8])}."
+    return f"I looked through the rows and propose {count} topics." if isinstance(count, int) else ""
 
 
 def _label_words(data: Json) -> str:
@@ -254,7 +255,9 @@ def _training_words(data: Json) -> str:
     before, after = (_mean(value) for value in (before, after))
     if isinstance(before, (int, float)) and isinstance(after, (int, float)):
         return f"On the validation rows the score went from {before:.2f} to {after:.2f}."
-    progress = find(data, "progress")
+    progress, rows = find(data, "progress"), find(data, "train_count")
+    if isinstance(rows, int):
+        return f"The training has begun on {rows} rows."
     return f"The training is {status}" + (f", {progress}." if progress else ".") if status else ""
 
 
@@ -300,7 +303,7 @@ def _plain_facts(data: Json) -> str:
     shown = [
         f"{key.replace('_', ' ')}: {_flat(value)}"
         for key, value in data.items()
-        if key not in ("ok", "event", "next", "missing", "error")
+        if key not in ("ok", "event", "next", "missing", "error", "operation", "title", "step", "task_id", "partial")
         and isinstance(value, (str, int, float))
         and len(str(value)) <= 120
     ]
