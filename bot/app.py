@@ -44,7 +44,6 @@ from storage.records import Tenant
 from tasks import deps as work
 from tasks import sweeper, training_watch
 from tasks.desk import Desk
-from tasks.models.embeddings import OpenAIEmbedder
 from tasks.queue import Queue
 from tasks.settings import Settings
 from tasks.steps import OPERATIONS
@@ -96,12 +95,7 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings, slack: Sl
     server = await _embedded_redis(stack, settings)
     known = settings.model_copy(update={"redis_url": settings.redis_url or (server.url if server else "")})
     deps = work.build(known)
-    stack.push_async_callback(deps.state.close)
-    stack.push_async_callback(deps.chat.close)
-    for trainer in deps.trainers.values():
-        stack.push_async_callback(trainer.close)
-    if isinstance(deps.embedder, OpenAIEmbedder):
-        stack.push_async_callback(deps.embedder.close)
+    stack.push_async_callback(deps.close)
     metrics = Metrics()
     if slack.metrics_port:
         metrics.serve(slack.metrics_port)

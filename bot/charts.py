@@ -29,7 +29,7 @@ def png(chart: Chart) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     {"bars": _bars, "histogram": _histogram, "curve": _curve}[chart.kind](axes, chart)
-    axes.set_title(_safe(chart.title), color=INK, fontsize=13, loc="left", pad=10)
+    axes.set_title(_safe(chart.title, 90), color=INK, fontsize=13, loc="left", pad=10)
     axes.tick_params(colors=INK, labelsize=9)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -94,7 +94,7 @@ def _curve(axes: Any, chart: Chart) -> None:
     axes.legend(frameon=False, fontsize=9)
 
 
-def _safe(text: str) -> str:
+def _safe(text: str, longest: int = LONGEST_LABEL) -> str:
     """Names of others as plain text: `$` would start a formula, and a long one would push the picture away."""
     flat = " ".join(text.split()).replace("$", r"\$")
-    return flat if len(flat) <= LONGEST_LABEL else flat[: LONGEST_LABEL - 1].rstrip("\\") + "…"
+    return flat if len(flat) <= longest else flat[: longest - 1].rstrip("\\") + "…"

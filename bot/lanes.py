@@ -76,12 +76,16 @@ class Lanes:
             self._posted()
         if brought:
             items = await self._state.waiting(tenant, lane)
-        if not unfinished and not await self._is_ours(lease, channel, thread_ts, items):
-            await self._state.commit(
-                tenant, Change(lease=lease, consumed=(lane, tuple(item.id for item in items)))
-            )
+        items = tuple(
+            item for item in items if item.kind != "file"
+        )  # one that came meanwhile is for the next round
+        if not items:
             return 0.0
-        return await self._turn(lease, lane, channel, thread_ts, items) if items else 0.0
+        if not unfinished and not await self._is_ours(lease, channel, thread_ts, items):
+            ids = tuple(item.id for item in items)
+            await self._state.commit(tenant, Change(lease=lease, consumed=(lane, ids)))
+            return 0.0
+        return await self._turn(lease, lane, channel, thread_ts, items)
 
     async def _is_ours(
         self, lease: Lease, channel: str, thread_ts: str, items: tuple[InboxItem, ...]

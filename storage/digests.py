@@ -10,7 +10,7 @@ import hashlib
 import re
 import struct
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from storage.rows import Message, content_text
 
-SEPARATOR = " \x00 "
-_BETWEEN = "\x01"
+_SEPARATOR = " \x00 "
+BETWEEN = "\x01"
 _WHITE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f"
 _CONTENT_ID = re.compile(r"r[0-9a-f]{24}(-[0-9]+)?")
 _FOLD = bytes(32 if code in _WHITE else code for code in range(256)).lower()
@@ -29,22 +29,30 @@ _FOLD = bytes(32 if code in _WHITE else code for code in range(256)).lower()
 def conversation_digest(messages: Sequence[Message]) -> bytes:
     """16 bytes that name the normalised conversation."""
     roles = (str(message.get("role", "")) for message in messages)
-    return digests_of([joined(roles, [turn_text(message) for message in messages])])[0]
+    texts = [turn_text(message) for message in messages]
+    return _named(_normalised(_SEPARATOR.join((",".join(roles), *texts))))
 
 
-def joined(roles: Iterable[str], texts: Sequence[str]) -> str:
-    """A conversation as one text, from its roles and `turn_text`s, for `digests_of`: the roles first, then the texts."""
-    return SEPARATOR.join((",".join(roles), *texts))
+def digests_of(pieces: Sequence[str], count: int) -> list[bytes] | None:
+    """The digests of many conversations at once, which halves the cost for plain ASCII.
 
-
-def digests_of(conversations: Sequence[str]) -> list[bytes]:
-    """The digests of many `joined` conversations; plain ASCII is folded in one go, which halves the cost."""
-    everything = _BETWEEN.join(conversations)
+    `pieces` holds, for each of the `count` conversations, its roles joined by commas, its `turn_text`s and `BETWEEN`. None
+    when a text holds that mark itself.
+    """
+    everything = _SEPARATOR.join(pieces)
     if everything.isascii():
-        folded = _folded(everything.encode()).split(_BETWEEN.encode())
-        if len(folded) == len(conversations):  # else a text holds the separator itself
-            return [hashlib.sha256(text.strip(b" ")).digest()[:16] for text in folded]
-    return [hashlib.sha256(_normalised(text)).digest()[:16] for text in conversations]
+        folded = _folded(everything.encode()).split(BETWEEN.encode())
+    else:
+        folded = [_normalised(text) for text in everything.split(BETWEEN)]
+    if len(folded) != count + 1:
+        return None
+    folded.pop()
+    return [_named(text) for text in folded]
+
+
+def _named(normalised: bytes) -> bytes:
+    """The roles come first and say how many texts there are, so empty ones at the end need no separators."""
+    return hashlib.sha256(normalised.strip(b" \x00")).digest()[:16]
 
 
 def turn_text(message: Message) -> str:

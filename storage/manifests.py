@@ -168,6 +168,39 @@ def summed(summaries: list[Summary]) -> Summary:
     return Summary(**total)
 
 
+def less(total: Summary, part: Summary) -> Summary:
+    """`total` without the rows that `part` counts. Line numbers are left as they are: they cannot be taken out."""
+    rest: dict[str, Any] = {}
+    for each in fields(Summary):
+        old, gone = getattr(total, each.name), getattr(part, each.name)
+        rest[each.name] = _without(each.name, old, gone)
+    return Summary(**rest)
+
+
+def _without(name: str, old: Any, gone: Any) -> Any:
+    if name == "error_lines":
+        return old
+    if name == "topics":
+        parts = [part.name for part in fields(TopicSummary)]
+        left = {
+            topic: TopicSummary(
+                *(
+                    getattr(old[topic], part) - getattr(gone.get(topic, TopicSummary()), part)
+                    for part in parts
+                )
+            )
+            for topic in old
+        }
+        return {topic: found for topic, found in left.items() if found.rows}
+    if isinstance(old, dict):
+        counts = dict(old)
+        for key, count in gone.items():
+            key = key if key in counts else OTHER
+            counts[key] = counts.get(key, 0) - count
+        return {key: count for key, count in counts.items() if count > 0}
+    return old - gone
+
+
 def _combined(name: str, values: list[Any]) -> Any:
     if name == "topics":
         return _summed_topics(values)

@@ -41,6 +41,14 @@ class Deps:
         name = "openai" if self.settings.trainer == "auto" else self.settings.trainer
         return self.trainers[name]
 
+    async def close(self) -> None:
+        """Close every client that keeps connections open; on the event loop that used them."""
+        for trainer in self.trainers.values():
+            await trainer.close()
+        await self.embedder.close()
+        await self.chat.close()
+        await self.state.close()
+
 
 def build(settings: Settings) -> Deps:
     """The configured clients; none connects before it is used. `settings.redis_url` must name a server by now.

@@ -71,8 +71,7 @@ async def _run_alone(workplace: Workplace, tenant: Tenant, task_id: str) -> None
     try:
         await perform(deps, workplace.operations, workplace.open_state, tenant, task_id)
     finally:
-        await deps.chat.close()
-        await deps.state.close()
+        await deps.close()
 
 
 async def perform(

@@ -16,6 +16,7 @@ from bot.views.kit import (
     image,
     listed,
     mapped,
+    percent,
     rendered,
     say,
     section,
@@ -71,7 +72,8 @@ def generated(data: Json) -> Rendered:
         str(mapped(topic).get("topic")): mapped(topic).get("name")
         for topic in listed(after.get("distribution"))
     }
-    rows = sorted(mapped(data.get("by_topic")).items(), key=lambda item: -whole(item[1]))
+    kept_by, made_by = mapped(data.get("by_topic")), mapped(data.get("made_by_topic"))
+    topics = sorted({**made_by, **kept_by}, key=lambda topic: -whole(kept_by.get(topic)))
     chart = coverage.chart_of([mapped(topic) for topic in listed(after.get("distribution"))])
     partial = " Stopped on request; what was made is kept." if data.get("partial") else ""
     return rendered(
@@ -93,9 +95,12 @@ def generated(data: Json) -> Rendered:
             section(rejected_line(data)),
             image(chart.alt) if chart else None,
             table(
-                ("Topic", "Added"),
-                [(names.get(topic) or topic, f"{whole(number):,}") for topic, number in rows],
-                numbers=(1,),
+                ("Topic", "Added", "Passed"),
+                [
+                    _passed(names.get(topic) or topic, kept_by.get(topic), made_by.get(topic))
+                    for topic in topics
+                ],
+                numbers=(1, 2),
                 most=20,
             ),
             coverage.buttons({**after, "workflow_id": data.get("workflow_id")}),
@@ -105,6 +110,11 @@ def generated(data: Json) -> Rendered:
         ],
         chart,
     )
+
+
+def _passed(name: object, kept: object, made: object) -> tuple[object, ...]:
+    """A topic's rows that were added, and their share of those that were written."""
+    return name, f"{whole(kept):,}", percent(whole(kept) / whole(made)) if whole(made) else "–"
 
 
 def rejected_line(data: Json) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 Block = dict[str, Any]
@@ -314,4 +314,3 @@ class Choice:
 
     text: str
     value: str
-    group: str = field(default="")

@@ -18,10 +18,12 @@ from storage import codec, paths
 from storage.blobs import BlobStore
 from storage.datasets import parts as part_files
 from storage.datasets.index import extended, parts_with
+from storage.datasets.open_part import OpenPart
 from storage.datasets.parts import PartWriter, read_columns, read_lines, rows_of, with_columns
 from storage.datasets.reading import DatasetReader, _PartList
 from storage.datasets.summaries import relabelled, summarise
 from storage.digests import DigestSet, content_id, conversation_digest, conversation_key, id_key, text_digest
+from storage.errors import NotFound
 from storage.manifests import Head, IndexRef, Manifest, PartRef, Source, summed
 from storage.records import Tenant
 from storage.rows import COLUMNS, Row, decode, encode
@@ -120,21 +122,19 @@ class Datasets(DatasetReader):
 
         The row keeps its id. Where it was the first of equals in its part, the next of them becomes valid.
         """
-        number, place = self.locate(manifest, record_id)
-        rows = list(self.rows(manifest, number))
-        old = rows[place]
+        number, part, place = self._opened(manifest, record_id)
+        old = part.row(place)
         new = msgspec.structs.replace(change(old), id=record_id)
         error, tokens = check(new)
-        digest = conversation_digest(new.messages)
-        if not error and self._is_taken(manifest, digest, rows, number, place):
-            error = DUPLICATE
-        rows[place] = msgspec.structs.replace(new, error=error, tokens=tokens)
-        if old.valid and conversation_digest(old.messages) != digest:
-            _promote(rows, conversation_digest(old.messages))
-        additions = {} if error else {conversation_key(digest): number}
+        before, after = conversation_digest(old.messages), conversation_digest(new.messages)
+        if not error and not (old.valid and before == after):
+            error = DUPLICATE if self._is_taken(manifest, after, number, part, place) else ""
+        part.put(place, msgspec.structs.replace(new, error=error, tokens=tokens))
+        if old.valid and before != after:
+            _promote(part, before)
+        additions = {} if error or before == after else {conversation_key(after): number}
         index = extended(self._content(manifest), manifest.index, additions)
-        part = self._rewritten(manifest, rows)
-        return self._next(manifest, {number: part}, index, operation=operation, by=by, at=at)
+        return self._next(manifest, {number: part.stored()}, index, operation=operation, by=by, at=at)
 
     def append_rows(
         self, manifest: Manifest, rows: Iterable[Row], *, check: Check, operation: str, by: str, at: float
@@ -243,17 +243,22 @@ class Datasets(DatasetReader):
         parts, _ = writer.finish()
         return parts[0] if parts else part_files.empty(self._content(manifest))
 
-    def _is_taken(self, manifest: Manifest, digest: bytes, rows: list[Row], number: int, place: int) -> bool:
-        """Whether another valid row of the dataset has that conversation; `rows` are those of part `number`."""
-        key = conversation_key(digest)
-        for part in {*parts_with(self._content(manifest), manifest.index, [key]).get(key, ()), number}:
-            others = rows if part == number else self.rows(manifest, part, ("error",))
-            for at, row in enumerate(others):
-                if (
-                    row.valid
-                    and (part, at) != (number, place)
-                    and conversation_digest(row.messages) == digest
-                ):
+    def _opened(self, manifest: Manifest, record_id: str) -> tuple[int, OpenPart, int]:
+        """The part that holds a row, opened, and the row's position. Raises `NotFound`."""
+        content, key = self._content(manifest), id_key(record_id)
+        for number in parts_with(content, manifest.index, [key]).get(key, ()):
+            part = OpenPart(content, manifest.parts[number])
+            if (place := part.find(record_id)) is not None:
+                return number, part, place
+        raise NotFound(record_id)
+
+    def _is_taken(self, manifest: Manifest, digest: bytes, number: int, opened: OpenPart, place: int) -> bool:
+        """Whether another valid row of the dataset has that conversation; part `number` is the opened one."""
+        content, key = self._content(manifest), conversation_key(digest)
+        for found in parts_with(content, manifest.index, [key]).get(key, ()):
+            part = opened if found == number else OpenPart(content, manifest.parts[found])
+            for at, row in part.rows(error=""):
+                if (found, at) != (number, place) and conversation_digest(row.messages) == digest:
                     return True
         return False
 
@@ -310,16 +315,12 @@ def _write(writer: PartWriter, row: Row, digest: bytes | None) -> None:
     writer.add_many(encode(row) + b"\n", keys, (row.error,), (row.tokens,))
 
 
-def _promote(rows: list[Row], digest: bytes) -> None:
-    """The first duplicate of a conversation that has just gone becomes valid, unless another valid row has it."""
-    equals = [
-        (at, row)
-        for at, row in enumerate(rows)
-        if row.error in ("", DUPLICATE) and conversation_digest(row.messages) == digest
-    ]
-    if equals and all(row.error == DUPLICATE for _, row in equals):
-        at, row = equals[0]
-        rows[at] = msgspec.structs.replace(row, error="")
+def _promote(part: OpenPart, digest: bytes) -> None:
+    """The first duplicate of a conversation whose valid row has just changed becomes valid."""
+    for at, row in part.rows(error=DUPLICATE):
+        if conversation_digest(row.messages) == digest:
+            part.put(at, msgspec.structs.replace(row, error=""))
+            return
 
 
 def _judged(rows: Iterable[Row], check: Check, seen: DigestSet) -> tuple[list[tuple[str, int]], list[bytes]]:

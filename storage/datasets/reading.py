@@ -203,6 +203,8 @@ class DatasetReader:
         places = [at for at in range(first, ref.rows) if _matches({n: whole[n][at] for n in COLUMNS}, where)]
         lines = read_lines(content, ref) if places else []
         for at in places:
+            if not _may_mention(lines[at], where.text):
+                continue
             row = msgspec.structs.replace(decode(lines[at]), **{name: whole[name][at] for name in COLUMNS})
             if _mentions(row, where.text):
                 yield at, row
@@ -266,6 +268,12 @@ def _matches(columns: dict[str, Any], where: RowFilter) -> bool:
 
 def _within(value: float | None, bounds: tuple[float, float] | None) -> bool:
     return bounds is None or (value is not None and bounds[0] <= value < bounds[1])
+
+
+def _may_mention(line: bytes, text: str) -> bool:
+    """False when the bytes alone say that the text is not in the row: plain words in plain ASCII need no decoding."""
+    plain = text.isascii() and text.isprintable() and not {'"', "\\"} & set(text)
+    return not (plain and line.isascii()) or text.lower().encode() in line.lower()
 
 
 def _mentions(row: Row, text: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from storage.digests import SEPARATOR, digests_of, joined
+from storage.digests import BETWEEN, digests_of
 from tasks.ingest.lines import Lines
 from tasks.rules.limits import Limits
 from tasks.rules.validation import EXACT_ABOVE_BYTES
@@ -52,7 +52,7 @@ class _Pattern(NamedTuple):
     turns: int
     split: int
     users: tuple[int, ...]
-    text: str  # how a conversation of these roles begins, for its digest
+    names: str  # the roles, as a digest wants them
 
 
 class FastRow(msgspec.Struct, gc=False):
@@ -121,7 +121,7 @@ class FastReader:
     def _plain(self, rows: list[Any]) -> list[FastRow] | None:
         """The rows looked at one by one; None as soon as one wants care."""
         found: list[FastRow] = []
-        conversations: list[str] = []
+        pieces: list[str] = []
         unset = msgspec.UNSET
         patterns, least, most = self._patterns, self._limits.min_user_characters, self._most_characters
         for row in rows:
@@ -129,7 +129,7 @@ class FastReader:
             roles = tuple([message.role for message in messages])
             texts = [message.content for message in messages]
             pattern = patterns.get(roles) or self._pattern(roles)
-            turns, split, users, text = pattern
+            turns, split, users, names = pattern
             characters = sum(map(len, texts))
             if not split or characters > most or len(texts[split - 1].strip()) < least:
                 return None
@@ -144,15 +144,18 @@ class FastReader:
                 if (value := getattr(row, field)) is not unset:
                     item[name] = value
             found.append(FastRow(messages, split, item, id, turns, characters, after, b""))
-            conversations.append(SEPARATOR.join((text, *texts)))
-        for plain, digest in zip(found, digests_of(conversations), strict=True):
+            pieces += (names, *texts, BETWEEN)
+        digests = digests_of(pieces, len(found))
+        if digests is None:
+            return None
+        for plain, digest in zip(found, digests, strict=True):
             plain.digest = digest
         return found
 
     def _pattern(self, roles: tuple[str, ...]) -> _Pattern:
         users = tuple(at for at, role in enumerate(roles) if role == "user")
         plain = bool(users) and "tool" not in roles
-        pattern = _Pattern(len(users), users[-1] + 1 if plain else 0, users, joined(roles, ()))
+        pattern = _Pattern(len(users), users[-1] + 1 if plain else 0, users, ",".join(roles))
         if len(self._patterns) < _MAX_PATTERNS:
             self._patterns[roles] = pattern
         return pattern

@@ -32,6 +32,9 @@ class OfflineEmbedder:
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         return await asyncio.to_thread(self.vectors, texts) if texts else []
 
+    async def close(self) -> None:
+        """Nothing is open."""
+
     def vectors(self, texts: Sequence[str]) -> list[list[float]]:
         """The same, for callers that are in a thread or a worker already."""
         space = self._fitted or _Space(texts, seed=self._seed)

@@ -280,8 +280,8 @@ def _review(entry: TopicCoverage) -> Recommendation:
 
 
 def _stresses(goal: str, topic: str, names: Mapping[str, str]) -> bool:
-    leaf = topic.rsplit("/", 1)[-1].replace("_", " ")
-    return bool(_stems(goal) & _stems(f"{leaf} {names.get(topic, '')}"))
+    """A goal that names a branch stresses every leaf of it."""
+    return bool(_stems(goal) & _stems(f"{topic} {names.get(topic, '')}"))
 
 
 _COMMON = frozenset(

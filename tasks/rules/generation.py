@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
@@ -149,20 +150,27 @@ class NearDuplicates:
     """Finds earlier texts with at least `threshold` of their character trigrams in common (Jaccard).
 
     Exact, not approximate: two sets this similar must share one of their first few shingles in a fixed order
-    (prefix filtering), so only those few are indexed. Holds the shingles of every text: for batches and for
-    datasets of some hundred thousand short texts; larger ones need bands on disk.
+    (prefix filtering), so only those few are indexed. The order puts the rarest first, or half of all texts would
+    share one; it is fixed anew whenever the number of texts has doubled. Holds the shingles of every text: for
+    batches and for datasets of some hundred thousand short texts; larger ones need bands on disk.
     """
 
     threshold: float = 0.9
     width: int = 3
     _sets: list[tuple[str, frozenset[int]]] = field(default_factory=list)
     _index: dict[int, list[int]] = field(default_factory=dict)
+    _texts_with: Counter[int] = field(default_factory=Counter)
+    _order: dict[int, int] = field(default_factory=dict)
+    _ordered: int = 0
 
     def add(self, key: str, text: str) -> None:
         shingles = self._shingles(text)
-        for shingle in self._prefix(shingles):
-            self._index.setdefault(shingle, []).append(len(self._sets))
         self._sets.append((key, shingles))
+        self._texts_with.update(shingles)
+        if len(self._sets) > 2 * self._ordered:
+            self._reorder()
+        else:
+            self._enter(len(self._sets) - 1, shingles)
 
     def find(self, text: str) -> Match | None:
         """The most similar earlier text at or above the threshold."""
@@ -177,6 +185,17 @@ class NearDuplicates:
             default=None,
         )
 
+    def _reorder(self) -> None:
+        self._ordered = len(self._sets)
+        self._order = dict(self._texts_with)
+        self._index = {}
+        for place, (_, shingles) in enumerate(self._sets):
+            self._enter(place, shingles)
+
+    def _enter(self, place: int, shingles: frozenset[int]) -> None:
+        for shingle in self._prefix(shingles):
+            self._index.setdefault(shingle, []).append(place)
+
     def _shingles(self, text: str) -> frozenset[int]:
         plain = f" {normalised(text)} "
         last = max(1, len(plain) - self.width + 1)
@@ -184,7 +203,7 @@ class NearDuplicates:
 
     def _prefix(self, shingles: frozenset[int]) -> list[int]:
         kept = len(shingles) - ceil(self.threshold * len(shingles) - 1e-9) + 1
-        return sorted(shingles)[:kept]
+        return sorted(shingles, key=lambda shingle: (self._order.get(shingle, 0), shingle))[:kept]
 
 
 def normalised(text: str) -> str:
@@ -193,7 +212,8 @@ def normalised(text: str) -> str:
 
 
 def _jaccard(one: frozenset[int], other: frozenset[int]) -> float:
-    return len(one & other) / len(one | other)
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared)
 
 
 def _turns(messages: object) -> list[tuple[str, str]] | None:

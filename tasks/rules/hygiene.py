@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from storage.manifests import Summary
+from storage.rows import Row
 from tasks.rules.limits import Limits
 from tasks.rules.validation import CODES, Code, RowProblem, explain
 
@@ -71,6 +73,15 @@ def hygiene(totals: Summary, *, details: Sequence[RowProblem] = (), limits: Limi
         problems=problems,
         recommendations=recommendations(totals),
     )
+
+
+def typical(rows: Sequence[Row], count: int = 3) -> tuple[Row, ...]:
+    """Of some sampled rows the ones nearest the median length, in their order."""
+    if not rows:
+        return ()
+    middle = median(row.tokens for row in rows)
+    nearest = sorted(range(len(rows)), key=lambda at: (abs(rows[at].tokens - middle), at))[:count]
+    return tuple(rows[at] for at in sorted(nearest))
 
 
 def health(rate: float) -> Health:

@@ -53,7 +53,7 @@ class Harvest:
     rows: list[Row] = field(default_factory=list)
     made: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
-    asked_by_topic: dict[str, int] = field(default_factory=dict)
+    made_by_topic: dict[str, int] = field(default_factory=dict)
     failed: int = 0  # rows of batches that the model answered with nothing usable
 
     @property
@@ -209,7 +209,7 @@ def _judged(
         if batch.number not in answers:
             continue
         topic = batch.topic.id if batch.topic else ""
-        found.asked_by_topic[topic] = found.asked_by_topic.get(topic, 0) + batch.count
+        found.made_by_topic[topic] = found.made_by_topic.get(topic, 0) + len(answers[batch.number])
         found.failed += batch.count - len(answers[batch.number])
         for candidate in answers[batch.number]:
             found.made += 1

@@ -96,7 +96,7 @@ class Beat:
 class House:
     """One workspace. `beside` is a house whose stores this one shares (another team on the same servers)."""
 
-    def __init__(self, *, team: str = "T0ONE", beside: House | None = None, **settings: Any) -> None:
+    def __init__(self, *, team: str = "T0ONE", beside: House | None = None, start: float = START, **settings: Any) -> None:
         given = {
             "openai_base_url": "http://model.test/v1",
             "openai_api_key": SecretStr("key"),
@@ -108,7 +108,7 @@ class House:
             "budget_usd": 1_000.0,
         }
         self.tenant = Tenant(enterprise="", team=team)
-        self.now = START
+        self.now = start
         self.settings = Settings(**{**given, **settings})
         self.state = beside.state if beside else MemoryState(self.clock)
         self.blobs = beside.blobs if beside else MemoryBlobs()
@@ -142,6 +142,7 @@ class House:
         self.poster = Poster(api=self.slack, state=self.state)  # type: ignore[arg-type]
         self.thread = ""
         self.events: list[OutboxEvent] = []
+        self.arrivals: list[parse.Arrival] = []
         self.deliveries = 1  # how often Slack delivers each payload
 
     def clock(self) -> float:
@@ -223,8 +224,17 @@ class House:
     async def _arrive(self, arrival: parse.Arrival | None) -> None:
         if arrival is None:
             return
+        self.arrivals.append(arrival)
         for _ in range(self.deliveries):
             await self.state.accept(self.tenant, arrival.lane, arrival.item)
+
+    async def hear(self, text: str, *replies: Scripted, user: str = OWNER) -> str:
+        """As `say`, while a job is running: turns and posts only."""
+        self.model.script.extend(replies)
+        ts = await self.send(text, user=user)
+        while await self._lanes():
+            await self.show()
+        return ts
 
     # ------------------------------------------------------------ what the processes do
 

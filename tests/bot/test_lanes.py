@@ -183,6 +183,45 @@ async def test_a_thread_with_a_workflow_is_answered_and_shows_that_it_thinks() -
     assert [call["status"] for call in house.slack.of("assistant.threads.setStatus")] == ["is thinking…", ""]
 
 
+async def test_a_file_that_comes_during_a_turn_is_not_swallowed_by_it() -> None:
+    house = House()
+
+    async def meanwhile(request: Any) -> Any:
+        await house.accept(file_item("more.jsonl", id="late"))
+        return says("Here we are.")
+
+    house.scene.model.script.append(meanwhile)
+    await house.scene.workflow()
+    await house.accept(words_item("where are we?"))
+    await house.work()
+    assert [item.id for item in await house.left()] == ["late"]
+    await house.work()
+    assert "new thread" in texts(await house.shown("notice")) and await house.left() == ()
+
+
+async def test_a_file_waits_until_an_unfinished_turn_is_over() -> None:
+    house = House(says("Done at last."))
+    await house.scene.workflow()
+    await house.accept(words_item("where are we?"))
+    await house.accept(file_item("more.jsonl", id="late"))
+    lease = await house.scene.state.claim(TENANT, LANE, seconds=60)
+    assert lease
+    entry = {
+        "kind": "started",
+        "turn": "n1",
+        "items": ["m2"],
+        "messages": [],
+        "undecided": False,
+        "idle": False,
+    }
+    await house.scene.state.write(lease, LANE, entry)
+    await house.scene.state.release(lease)
+    await house.work()
+    assert [item.id for item in await house.left()] == ["late"]
+    await house.work()
+    assert await house.left() == ()
+
+
 async def test_three_messages_are_one_turn() -> None:
     house = House(says("All three."))
     await house.scene.workflow()

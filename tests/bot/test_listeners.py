@@ -31,7 +31,7 @@ TENANT = Tenant("", "T1")
 class Door:
     """The listener behind a test client. `state.accept` fails while `down`."""
 
-    def __init__(self, known: Identity | None = US) -> None:
+    def __init__(self, known: Identity | None = US, secret: str = SECRET) -> None:
         self.state = MemoryState()
         self.down = False
         self.notified: list[str] = []
@@ -40,7 +40,7 @@ class Door:
             identity=lambda: known,
             notify=lambda tenant, lane: self.notified.append(lane),
             client=AsyncWebClient(token="xoxb-test"),
-            signing_secret=SECRET,
+            signing_secret=secret,
             metrics=Metrics(),
         )
         handler = AsyncSlackRequestHandler(app)
@@ -208,3 +208,9 @@ def test_slack_may_check_the_address() -> None:
     door = Door(known=None)
     body = json.dumps({"type": "url_verification", "challenge": "c123", "token": "x"})
     assert "c123" in door.post(body, "application/json").text
+
+
+@pytest.mark.parametrize("secret", ["", SECRET])
+def test_with_socket_mode_alone_nothing_passes_over_http(secret: str) -> None:
+    door = Door(secret="")
+    assert door.event(MENTION, secret=secret).status_code == 401

@@ -42,6 +42,7 @@ from tasks.queue import Queue
 from tasks.settings import Settings
 from tasks.steps import OPERATIONS
 from tasks.sweeper import sweep
+from tests.journey.tripwire import Tripwires, Watched, WatchedModel
 from tests.scripted_model import ScriptedModel, free_port, serving
 
 Json = dict[str, Any]
@@ -88,6 +89,7 @@ class Stack:
             request_url=f"http://127.0.0.1:{self.port}/slack/events",
         )
         self.tenant = Tenant(enterprise="", team=workspace.team_id)
+        self.wires = Tripwires()
         self.redis: embedded.EmbeddedServer | None = None
         self._model = model
         self._model_url = model_url
@@ -152,8 +154,12 @@ class Stack:
             self._let_leases_run_out(tasks=name != "web")
 
     def restart(self, name: Process) -> None:
-        """Kill it, let its leases run out, start it again, and have the sweeper look for what it left."""
+        """Kill it, and have it taken up again."""
         self.kill(name)
+        self.revive(name)
+
+    def revive(self, name: Process) -> None:
+        """Start what was killed again, and have the sweeper look for what it left."""
         self.start(name)
         if name == "web":
             self.wait_ready()
@@ -277,7 +283,8 @@ class Stack:
         """Slack, model, Redis and storage; then the environment that names them."""
         self.redis = embedded.start(self.folder / "redis")
         self._around.callback(self.redis.stop)
-        self._around.enter_context(serving(create_workspace(self.workspace), self.workspace.port))
+        slack = Watched(create_workspace(self.workspace), self.wires)
+        self._around.enter_context(serving(slack, self.workspace.port))
         model_url = self._model_url or self._serve_model()
         self.environment = {
             **{name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ},
@@ -307,7 +314,8 @@ class Stack:
         if self._model is None:
             hook = f"http://127.0.0.1:{self.port}/webhooks/training" if self._webhooks else ""
             config = ModelConfig(port=free_port(), speed=TRAINING_SPEED, webhook_url=hook)
-            self._model = ScriptedModel(when_idle=None, config=config)
+            self._model = WatchedModel(when_idle=None, config=config)
+            self._model.wires = self.wires
         self._around.enter_context(self._model)
         return self._model.base_url
 

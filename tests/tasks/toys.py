@@ -27,9 +27,8 @@ class Silent:
 def deps(state: State, queue: Waker, *, clock: Callable[[], float] = lambda: 100.0, **settings: Any) -> Deps:
     """Deps whose operations touch nothing but state."""
     silent = cast(Any, {field.name: Silent() for field in dataclasses.fields(Deps)})
-    return Deps(
-        **{**silent, "settings": Settings(**settings), "state": state, "queue": queue, "clock": clock}
-    )
+    given = {"settings": Settings(**settings), "state": state, "queue": queue, "clock": clock, "trainers": {}}
+    return Deps(**{**silent, **given})
 
 
 def workflow(tenant: Tenant, **fields: Any) -> Workflow:

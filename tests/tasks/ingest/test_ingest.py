@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import tracemalloc
-import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -576,8 +575,6 @@ def test_gzip_members_of_any_size_are_unpacked() -> None:
     for at in range(0, len(data), 100_000):
         buffer.write(gzip.compress(data[at : at + 100_000]))
     packed = buffer.getvalue()
-    for step in (1, 1_000, 70_000):
-        if step > 1:
-            _, rows = read((packed[at : at + step] for at in range(0, len(packed), step)), "a.jsonl.gz")
-            assert len(rows) == 2_000
-    assert zlib.crc32(data) != 0
+    for step in (1_000, 70_000):
+        _, rows = read((packed[at : at + step] for at in range(0, len(packed), step)), "a.jsonl.gz")
+        assert len(rows) == 2_000

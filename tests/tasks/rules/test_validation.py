@@ -8,7 +8,7 @@ import pytest
 
 from storage.manifests import Summary
 from storage.rows import Input, Output, Row
-from tasks.rules.hygiene import health, hygiene, recommendations, statistics
+from tasks.rules.hygiene import health, hygiene, recommendations, statistics, typical
 from tasks.rules.limits import Limits
 from tasks.rules.validation import CODES, check_row, explain
 
@@ -147,6 +147,12 @@ def test_the_hygiene_report_names_lines_in_the_order_of_codes() -> None:
 )
 def test_advice_comes_at_its_thresholds(errors: dict[str, int], advised: int) -> None:
     assert len(recommendations(Summary(rows=100, errors=errors))) == advised
+
+
+def test_typical_rows_are_of_middling_length() -> None:
+    rows = [Row(id=str(n), tokens=n) for n in (900, 10, 12, 11, 1)]
+    assert [row.id for row in typical(rows, 2)] == ["10", "11"]
+    assert typical([]) == ()
 
 
 def test_statistics_of_nothing_are_zero() -> None:
