@@ -14,8 +14,12 @@ from tasks.drafting import short_id
 
 
 async def hear(session: Session, items: Sequence[InboxItem]) -> None:
-    """Take new items into the turn and journal them; the first time this is what begins the turn."""
+    """Take new items into the turn and journal them; the first time this is what begins the turn.
+
+    Slack does not promise order: what arrived together is heard as it was written.
+    """
     first = not session.id
+    items = sorted(items, key=lambda item: item.at)
     batch = _Batch(session)
     heard = await batch.welcome(items) if first else []
     for place, item in enumerate(items):

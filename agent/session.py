@@ -126,8 +126,9 @@ class Session:
         return await self.deps.state.waiting(self.turn.tenant, self.turn.lane)
 
     def said(self) -> list[InboxItem]:
-        """What people said in this turn, oldest first."""
-        return [item for item in self.items.values() if item.kind == "message"]
+        """What people said in this turn, in the order in which they wrote it."""
+        said = (item for item in self.items.values() if item.kind == "message")
+        return sorted(said, key=lambda item: item.at)
 
     def step_of(self, operation: str) -> StepName | None:
         found = self.desk.operations.get(operation)

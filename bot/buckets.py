@@ -51,6 +51,10 @@ class Buckets:
         while (seconds := self._wait(bucket)) > 0:
             await self._sleep(seconds)
 
+    def take_now(self, method: str, channel: str = "") -> bool:
+        """Take a turn if there is one just now; never waits."""
+        return self._wait(self._bucket(method, channel)) <= 0
+
     def close(self, method: str, channel: str, seconds: float) -> None:
         """Slack said to come back later: nobody else tries before then either."""
         bucket = self._bucket(method, channel)

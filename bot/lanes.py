@@ -15,7 +15,6 @@ from agent import turn, words
 from bot import actions, commands, submitted, uploads
 from bot.files import Downloads
 from bot.hands import Click, Events, Hands, answer, placed
-from bot.slack_api import SlackError
 from storage import keys
 from storage.records import Change, InboxItem, Lease, OutboxEvent
 from tasks.rules import approvals
@@ -36,20 +35,18 @@ class Lanes:
         self._commands = commands
         self._posted = posted
         self._state = hands.deps.state
+        self._hints: set[asyncio.Task[bool]] = set()
 
     async def __call__(self, lease: Lease, lane: str) -> float:
         items = await self._state.waiting(lease.tenant, lane)
         if not items:
             await self._state.commit(lease.tenant, Change(lease=lease, consumed=(lane, ())))
             return 0.0
-        try:
-            if _is_quick(lane):
-                for item in items:
-                    await self._quick(lease, lane, item)
-                return 0.0
+        if not _is_quick(lane):
             return await self._thread(lease, lane, items)
-        finally:
-            self._posted()
+        for item in items:
+            await self._quick(lease, lane, item)
+        return 0.0
 
     async def give_up(self, lease: Lease, lane: str, error: BaseException) -> None:
         """A lane that fails again and again: say so under an id that is also in the log, and let go of it."""
@@ -69,8 +66,14 @@ class Lanes:
         """Files first, one by one; then everything else as one turn. An unfinished turn is finished before."""
         tenant = lease.tenant
         channel, thread_ts = _place(lane)
-        unfinished = await self._state.entries(tenant, lane)
-        brought = [] if unfinished else [item for item in items if item.kind == "file"]
+        if not await self._is_ours(lease, channel, thread_ts, items):
+            await self._state.commit(
+                tenant, Change(lease=lease, consumed=(lane, tuple(item.id for item in items)))
+            )
+            return 0.0
+        brought = [item for item in items if item.kind == "file"]
+        if brought and await self._state.entries(tenant, lane):
+            brought = []
         for item in brought:
             await uploads.take(self._hands, self._downloads, lease, lane, item)
             self._posted()
@@ -79,13 +82,7 @@ class Lanes:
         items = tuple(
             item for item in items if item.kind != "file"
         )  # one that came meanwhile is for the next round
-        if not items:
-            return 0.0
-        if not unfinished and not await self._is_ours(lease, channel, thread_ts, items):
-            ids = tuple(item.id for item in items)
-            await self._state.commit(tenant, Change(lease=lease, consumed=(lane, ids)))
-            return 0.0
-        return await self._turn(lease, lane, channel, thread_ts, items)
+        return await self._turn(lease, lane, channel, thread_ts, items) if items else 0.0
 
     async def _is_ours(
         self, lease: Lease, channel: str, thread_ts: str, items: tuple[InboxItem, ...]
@@ -99,12 +96,12 @@ class Lanes:
         self, lease: Lease, lane: str, channel: str, thread_ts: str, items: tuple[InboxItem, ...]
     ) -> float:
         began = self._hands.deps.clock()
-        spoken = any(item.kind == "message" for item in items)
-        showing = asyncio.create_task(self._status(channel, thread_ts, "is thinking…")) if spoken else None
+        if any(item.kind == "message" for item in items):
+            self._status(channel, thread_ts, "is thinking…")
 
         async def stopped() -> bool:
             found = await self._state.recall(lease.tenant, _stop_name(channel, thread_ts))
-            return bool(found) and float(found["at"]) >= began if found else False
+            return found is not None and float(found["at"]) >= began
 
         try:
             outcome = await turn.run(
@@ -115,19 +112,20 @@ class Lanes:
                 stopped=stopped,
             )
         finally:
-            if showing:
-                await showing
-                await self._status(channel, thread_ts, "")
-        return outcome.retry_after or 0.0 if outcome.status == "waiting" else 0.0
+            self._posted()
+        if outcome.status == "waiting":
+            self._status(channel, thread_ts, "")  # an answer clears it by itself; here none comes for now
+            return outcome.retry_after or 0.0
+        return 0.0
 
-    async def _status(self, channel: str, thread_ts: str, text: str) -> None:
-        """The line under the thread; where Slack does not show one, nothing is lost."""
-        try:
-            await self._hands.api.call(
-                "assistant.threads.setStatus", channel_id=channel, thread_ts=thread_ts, status=text
-            )
-        except SlackError as error:
-            log.debug("no_status", error=str(error))
+    def _status(self, channel: str, thread_ts: str, text: str) -> None:
+        """The line under the thread, beside the work: nothing waits for it, and where Slack shows none, nothing is lost."""
+        hint = self._hands.api.hint(
+            "assistant.threads.setStatus", channel_id=channel, thread_ts=thread_ts, status=text
+        )
+        task = asyncio.create_task(hint)
+        self._hints.add(task)
+        task.add_done_callback(self._hints.discard)
 
     # ------------------------------------------------------------ clicks, forms, commands, Home, stop
 

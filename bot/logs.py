@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal
 
 import structlog
 
-_SECRET = re.compile(r"(xox[a-z]-|xapp-|sk-|Bearer\s+|whsec_)[A-Za-z0-9._/+=-]{4,}")
+_SECRET = re.compile(
+    r"(\bxox[a-z]-|\bxapp-|\bsk-|\bwhsec_|\bAKIA|\bASIA|X-Amz-Signature=|(?i:\b(?:Bearer|Basic)\s+))[A-Za-z0-9._~/+=-]{4,}"
+)
+_IN_A_URL = re.compile(r"(?<=://)[^\s/@]*:[^\s/@]+(?=@)")
+_SECRET_NAME = re.compile(
+    r"(?:proxy-)?authorization|(?:set-)?cookie|.*(?:token|secret|password|api[_-]?key)", re.IGNORECASE
+)
 _QUIET = (
-    "slack_bolt",
     "slack_bolt",
     "slack_sdk",
     "aiohttp",
@@ -57,11 +62,29 @@ def configure(style: Literal["json", "text"] = "json", level: int = logging.INFO
 
 
 def without_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Tokens and keys are cut from every string, whoever logged it."""
+    """Tokens and keys are cut from everything that will be written, however deep it stands and whoever logged it."""
     for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = _SECRET.sub(lambda match: f"{match[1]}…", value)
+        if not name.startswith("_"):  # the standard library's own record, dropped before writing
+            event[name] = _masked(value, name)
     return event
+
+
+def _masked(value: Any, name: str = "") -> Any:
+    """Objects become their text here: the renderer would make the same text of them, too late to look at it."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            if value and _SECRET_NAME.fullmatch(name):
+                return "…"
+            text = _SECRET.sub(lambda found: f"{found[1]}…", value)
+            return _IN_A_URL.sub("…", text)
+        case Mapping():
+            return {_masked(str(key)): _masked(item, str(key)) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_masked(item, name) for item in value]
+        case _:
+            return _masked(repr(value), name)
 
 
 def _drop_meta(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

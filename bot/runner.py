@@ -72,6 +72,8 @@ class Runner:
         self._trouble: dict[Place, _Trouble] = {}
         self._bell = asyncio.Event()
         self._lag = 0.0
+        self._polled_at = float("-inf")
+        self._crowded = False  # somebody was left waiting for room
 
     def notify(self, tenant: Tenant, lane: str) -> None:
         """Something was just accepted for this lane by this process."""
@@ -86,8 +88,11 @@ class Runner:
         watching = asyncio.create_task(self._watch_lag())
         try:
             while True:
-                for place in await self._due():
+                for place in self._told():
                     self._begin(place)
+                for place in await self._found():
+                    if place not in self._running:
+                        self._begin(place)
                 await self._rest()
         finally:
             watching.cancel()
@@ -95,11 +100,18 @@ class Runner:
                 task.cancel()
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    async def _due(self) -> tuple[Place, ...]:
+    def _told(self) -> tuple[Place, ...]:
+        """What this process has just accepted."""
         wanted = tuple(self._wanted)
         self._wanted.clear()
-        if wanted:
-            return wanted
+        return wanted
+
+    async def _found(self) -> tuple[Place, ...]:
+        """Now and then, everything that waits anywhere: what others accepted, or a killed process left."""
+        now = self._clock()
+        if now < self._polled_at + self._poll_seconds and not self._crowded:
+            return ()
+        self._polled_at, self._crowded = now, False
         try:
             return await self._state.ready(LANES_A_POLL)
         except StorageError as error:
@@ -121,7 +133,8 @@ class Runner:
         if self._clock() < self._trouble.get(place, _Trouble()).not_before:
             return
         if not self._has_room(_kind(place[1])):
-            return  # it stays in the ready set; a later poll finds it
+            self._crowded = True  # it stays in the ready set; a poll finds it when somebody is done
+            return
         task = asyncio.create_task(self._hold(place))
         self._running[place] = task
         self._busy(len(self._running))

@@ -101,6 +101,20 @@ class SlackApi:
                 await asyncio.sleep(min(10.0, 0.3 * 2**attempt))
         raise SlackUnavailable(f"{method}: rate limited")
 
+    async def hint(self, method: str, **params: Any) -> bool:
+        """A call that only makes things nicer (a status line, a reaction): left out when it would have to wait or fails."""
+        channel = str(params.get("channel", ""))
+        if not self._buckets.take_now(method, channel):
+            return False
+        try:
+            await self._once(method, params)
+        except _RateLimited as limited:
+            self._buckets.close(method, channel, limited.seconds)
+            return False
+        except SlackError:
+            return False
+        return True
+
     async def identity(self) -> Identity:
         """Who we are."""
         try:

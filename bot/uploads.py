@@ -17,7 +17,6 @@ from bot import files
 from bot.files import Downloads, FileProblem, SlackFile
 from bot.hands import Hands
 from bot.listeners.parse import is_supported
-from bot.slack_api import SlackError
 from bot.views.kit import say
 from storage import keys, paths
 from storage.errors import Conflict
@@ -26,7 +25,7 @@ from tasks import workflow as flow
 from tasks.drafting import new_task, queued_event, short_id
 
 log = structlog.get_logger(__name__)
-TYPES = "`.jsonl`, `.json`, `.csv` or `.parquet`, also with `.gz` or `.zst`"
+TYPES = "`.jsonl`, `.json` or `.csv`, also with `.gz` or `.zst`"
 TRIES = 3
 PAUSE_SECONDS = 1.0
 
@@ -190,18 +189,11 @@ async def _fetch(downloads: Downloads, file: SlackFile, path: str) -> int:
 async def _show_seen(hands: Hands, item: InboxItem) -> None:
     """Eyes on the message, and a line that says what happens: best effort, at once."""
     channel, ts, thread_ts = (str(item.data.get(name) or "") for name in ("channel", "ts", "thread_ts"))
-    calls = (
-        hands.api.call("reactions.add", channel=channel, timestamp=ts, name="eyes"),
-        hands.api.call(
-            "assistant.threads.setStatus",
-            channel_id=channel,
-            thread_ts=thread_ts,
-            status="is fetching your file…",
-        ),
+    status = "is fetching your file…"
+    await asyncio.gather(
+        hands.api.hint("reactions.add", channel=channel, timestamp=ts, name="eyes"),
+        hands.api.hint("assistant.threads.setStatus", channel_id=channel, thread_ts=thread_ts, status=status),
     )
-    for outcome in await asyncio.gather(*calls, return_exceptions=True):
-        if isinstance(outcome, BaseException) and not isinstance(outcome, SlackError):
-            raise outcome
 
 
 async def _finish(hands: Hands, lease: Lease, lane: str, item: InboxItem, *, notes: Sequence[str]) -> None:

@@ -11,30 +11,16 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tasks.rules.limits import Limits
 
 OPENAI_HOST = "api.openai.com"
 
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names the variable and what to write there."""
-
-
-class Limits(BaseModel):
-    """Ceilings for what people bring; each refusal names the setting."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_file_bytes: int = 2_000_000_000
-    max_expanded_bytes: int = 8_000_000_000
-    max_expansion: int = 200
-    max_rows: int = 5_000_000
-    max_line_bytes: int = 16_000_000
-    max_depth: int = 100
-    max_columns: int = 200
-    max_tokens: int = 8_000
-    min_user_characters: int = 10
 
 
 class Price(BaseModel):
@@ -113,12 +99,26 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """Settings from the environment over the file that FINETUNE_CONFIG names. Raises `SettingsError`."""
-    first = Settings()
-    if first.finetune_config is None:
-        return first
     try:
-        data = yaml.safe_load(first.finetune_config.read_text()) or {}
+        first = Settings()
+        return first if first.finetune_config is None else Settings(**_from_file(first.finetune_config))
+    except ValidationError as error:
+        raise SettingsError(_explained(error)) from error
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
-        raise SettingsError(f"FINETUNE_CONFIG: {first.finetune_config} cannot be read ({error}).") from error
-    known = {name: data[name] for name in ("limits", "prices", "training") if name in data}
-    return Settings(**known)
+        raise SettingsError(f"FINETUNE_CONFIG: {path} cannot be read ({error}).") from error
+    if not isinstance(data, dict):
+        raise SettingsError(
+            f"FINETUNE_CONFIG: {path} must hold `limits`, `prices` or `training`, each with settings below it."
+        )
+    return {name: data[name] for name in ("limits", "prices", "training") if name in data}
+
+
+def _explained(error: ValidationError) -> str:
+    """Each wrong setting by its name. Values stay out: they may be secrets."""
+    wrong = [f"{'.'.join(str(part) for part in one['loc']).upper()}: {one['msg']}" for one in error.errors()]
+    return "These settings cannot be used. " + "; ".join(wrong)

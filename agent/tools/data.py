@@ -18,7 +18,6 @@ from storage.records import Change, Dataset, Workflow
 from storage.rows import UNCATEGORISED, Row, conversation_text, last_user_message, split_conversation
 from tasks import workflow as flow
 from tasks.rules import hygiene, topics
-from tasks.rules.limits import Limits
 from tasks.rules.validation import check_row, explain
 
 PREVIEW_CHARACTERS = 100
@@ -103,7 +102,7 @@ async def get_dataset_stats(ctx: ToolContext) -> ToolResult:
     if not ctx.flow.dataset_version:
         return failed("The file is still being read; an event tells you when it is done.")
     found = await head(ctx)
-    report = hygiene.hygiene(found.totals, limits=_limits(ctx))
+    report = hygiene.hygiene(found.totals, limits=ctx.deps.settings.limits)
     figures = asdict(hygiene.statistics(found.totals, tokens_by=found.source.tokens_by))
     health = {
         "total": report.total,
@@ -113,7 +112,7 @@ async def get_dataset_stats(ctx: ToolContext) -> ToolResult:
         "health": report.health,
         "counts": dict(report.counts),
         "first_lines": {code: list(lines) for code, lines in report.lines.items()},
-        "mend": {code: explain(code, line=0, limits=_limits(ctx)).mend for code in report.counts},
+        "mend": {code: explain(code, line=0, limits=ctx.deps.settings.limits).mend for code in report.counts},
         "duplicates": report.duplicates,
         "recommendations": list(report.recommendations),
     }
@@ -140,13 +139,13 @@ async def update_record(ctx: ToolContext, *, record_id: str, updates: dict[str, 
     except NotFound:
         return failed(f"There is no row {record_id[:60]!r}; take the id from get_dataset_records.")
     row = await asyncio.to_thread(ctx.deps.datasets.get_record, made, record_id)
-    mend = explain(row.error, line=row.line, limits=_limits(ctx)).mend if row.error else ""  # type: ignore[arg-type]
+    mend = explain(row.error, line=row.line, limits=ctx.deps.settings.limits).mend if row.error else ""  # type: ignore[arg-type]
     return ok(record=_shown(row), dataset_version=made.version, valid=row.valid, mend=mend)
 
 
 async def _edited(ctx: ToolContext, record_id: str, updates: dict[str, Any]) -> Manifest:
     """The new version, with the dataset and the workflow standing on it, again on every conflict."""
-    limits = _limits(ctx)
+    limits = ctx.deps.settings.limits
     for _ in range(10):
         workflow = await ctx.fresh()
         dataset = await ctx.deps.state.get(ctx.tenant, Dataset, workflow.dataset_id)
@@ -200,11 +199,6 @@ def _changed(row: Row, updates: dict[str, Any]) -> Row:
 
 def _are_messages(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in value)
-
-
-def _limits(ctx: ToolContext) -> Limits:
-    given = ctx.deps.settings.limits
-    return Limits(max_tokens=given.max_tokens, min_user_characters=given.min_user_characters)
 
 
 class RowLimits(BaseModel):

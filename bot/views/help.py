@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.views.kit import Json, Rendered, context, divider, header, rendered, say, section
 
 STEPS = (
-    "*1. Upload* a file of examples (JSONL, JSON, CSV or Parquet, also gzip or zstd) in a thread or a direct message.",
+    "*1. Upload* a file of examples (JSONL, JSON or CSV, also gzip or zstd) in a thread or a direct message.",
     "*2. Topics:* I propose a tree; approve it, edit it, or tell me what to change.",
     "*3. Coverage:* see which topics lack rows, and have examples generated.",
     "*4. Grader:* say how answers should be judged; I test it on five rows.",

@@ -35,6 +35,7 @@ STATISTICS = (
     ("average_input_tokens", "Input tokens", 0),
     ("average_output_tokens", "Output tokens", 0),
 )
+SHOWN_DETAILS = 3
 
 
 def render(data: Json) -> Rendered:
@@ -46,6 +47,7 @@ def render(data: Json) -> Rendered:
         header(name),
         section(_health(hygiene, total, valid)),
         fields(_facts(data)),
+        section(_of_the_file(listed(data.get("problems")))),
         section(_errors(hygiene)),
         section(_repeats(hygiene)),
         section(_typical(listed(data.get("typical")))),
@@ -92,7 +94,13 @@ def _errors(hygiene: dict[str, object]) -> str:
     found = [
         _error(code, number, listed(lines.get(code)), str(mend.get(code, ""))) for number, code in ordered
     ]
-    return "*What was rejected*\n" + bullets(found, 8, "more kinds") if found else ""
+    details = [say(line, 200) for line in listed(hygiene.get("problems"))[:SHOWN_DETAILS]]
+    return "*What was rejected*\n" + bullets([*found, *details], 8, "more kinds") if found else ""
+
+
+def _of_the_file(problems: list[object]) -> str:
+    """What is wrong with the file as a whole, such as that it ends too early."""
+    return "\n".join(f"⚠️ {say(problem, 300)}" for problem in problems[:3])
 
 
 def _error(code: str, number: int, lines: list[object], mend: str) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`max_expansion` is how many times larger than its compressed form a file may be, once it is past 64 MB."""
+
+    # read by pydantic where limits come from a settings file: a misspelt name is an error, not a limit ignored
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     max_file_bytes: int = 2_000_000_000
     max_expanded_bytes: int = 8_000_000_000

@@ -9,7 +9,7 @@ from storage.manifests import Manifest, PartRef
 from storage.records import Json, Workflow
 from storage.rows import UNCATEGORISED
 from tasks.rules import topics as topic_rules
-from tasks.step import StepContext, StepReport
+from tasks.step import Next, StepContext, StepReport
 from tasks.steps import coverage
 from tasks.steps.common import dataset_record, leaf_names, make_version_once, standing_on
 from tasks.steps.rebase import onto_newest
@@ -42,7 +42,8 @@ async def report(
             return (
                 workflow  # the rows were changed while this was being written; the next step works on those
             )
-        return replace(standing_on(workflow, labelled), coverage=covered)
+        stands = standing_on(workflow, labelled)
+        return replace(stands, coverage=coverage.facts(stands, labelled.totals))
 
     return StepReport(
         facts=facts,
@@ -50,9 +51,17 @@ async def report(
         summary=f"{len(leaf_names(ctx.workflow.topics))} topics • {facts['assigned_count']:,} records",
         view="categorised",
         records=await dataset_record(ctx, labelled),
+        then=() if partial or target is manifest else _again_for_late_rows(ctx, labelled),
         events=() if partial else (coverage.event(ctx.workflow, covered, key=f"coverage:{ctx.task.id}"),),
         partial=partial,
     )
+
+
+def _again_for_late_rows(ctx: StepContext, labelled: Manifest) -> tuple[Next, ...]:
+    """Rows that were added or edited while the others were sorted, and have no topic of this tree, are sorted next."""
+    if labelled.totals.unlabelled:
+        return (Next("categorize", {"mode": "unlabeled_only"}),)
+    return coverage.again_for_new_topics(ctx.workflow, labelled)
 
 
 def _facts(ctx: StepContext, labelled: Manifest, parts: dict[int, Json], threshold: float, low: int) -> Json:

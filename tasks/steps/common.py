@@ -80,7 +80,7 @@ def asker(ctx: StepContext, model: str) -> Asker:
 
 def limits_of(ctx: StepContext) -> Limits:
     """The ceilings of the settings, as the rules take them."""
-    return Limits(**ctx.deps.settings.limits.model_dump())
+    return ctx.deps.settings.limits
 
 
 def leaf_names(topics: tuple[Topic, ...]) -> dict[str, str]:

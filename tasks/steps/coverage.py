@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from storage.manifests import Summary
+from storage.manifests import Manifest, Summary
 from storage.records import Json, OutboxEvent, Workflow
 from tasks.rules import coverage as rules
 from tasks.rules import topics as topic_rules
+from tasks.step import Next
 
 SHOWN_TOPICS = 80
 SHOWN_ADVICE = 12
@@ -63,6 +64,13 @@ def facts(workflow: Workflow, totals: Summary) -> Json:
         "ready": found.ready,
         "not_ready_because": [problem.message for problem in found.reasons],
     }
+
+
+def again_for_new_topics(workflow: Workflow, manifest: Manifest) -> tuple[Next, ...]:
+    """Sorting once more, where the topics were changed while an operation worked and its rows carry topics that are gone."""
+    known = {leaf.id for leaf in topic_rules.leaves(workflow.topics)}
+    strays = [topic for topic, found in manifest.totals.topics.items() if found.rows and topic not in known]
+    return (Next("categorize", {"mode": "unlabeled_only"}),) if known and strays else ()
 
 
 def event(workflow: Workflow, data: Json, *, key: str) -> OutboxEvent:

@@ -120,7 +120,7 @@ async def _report(ctx: StepContext, params: Json, asked: int, found: Harvest, *,
     for code, count in duplicates.items():
         rejected[code] = rejected.get(code, 0) + count
     before = coverage.measure(ctx.workflow, base.totals).score if ctx.workflow.topics else None
-    covered = coverage.facts(standing_on(ctx.workflow, grown), grown.totals)
+    covered = coverage.facts(standing_on(newest, grown), grown.totals)
     by_topic = found.by_topic
     made = GenerationRound(
         task_id=ctx.task.id,
@@ -154,7 +154,8 @@ async def _report(ctx: StepContext, params: Json, asked: int, found: Harvest, *,
         with_round = replace(workflow, rounds=(*workflow.rounds, made)[-100:])
         if grown is base or workflow.dataset_version not in (base.version, ctx.workflow.dataset_version):
             return with_round
-        return replace(standing_on(with_round, grown), coverage=covered)
+        stands = standing_on(with_round, grown)
+        return replace(stands, coverage=coverage.facts(stands, grown.totals))
 
     return StepReport(
         facts=facts,
@@ -162,6 +163,7 @@ async def _report(ctx: StepContext, params: Json, asked: int, found: Harvest, *,
         summary=f"{kept:,} of {asked:,} generated rows kept",
         view="generated",
         records=await dataset_record(ctx, grown),
+        then=coverage.again_for_new_topics(newest, grown),
         partial=partial,
     )
 

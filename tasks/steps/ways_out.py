@@ -47,8 +47,6 @@ def options(
     levers = dict.fromkeys(finding.lever for finding in stopping)
     ordered = sorted(levers, key=lambda lever: lever != "grader")
     ways = [{"action": _LEVERS[lever][0], "text": _LEVERS[lever][1]} for lever in ordered if lever in _LEVERS]
-    if next_action == "escalate":
-        ways.insert(0, {"action": _ACTIONS["escalate"], "text": _escalation(patterns)})
     if verdict != "NO-GO":
         ways.insert(0, {"action": "start_training", "text": "Go on to training."})
     elif may_override:
@@ -61,6 +59,8 @@ def options(
     else:
         text = "Training cannot start from here, not even with an override: there is no signal to learn from."
         ways.append({"action": "none", "text": text})
+    if next_action == "escalate":
+        ways.insert(0, {"action": _ACTIONS["escalate"], "text": _escalation(patterns)})
     return ways
 
 

@@ -46,6 +46,10 @@ class FakeSlack:
                 return {"permalink": f"https://slack.example/{params['channel']}/{params['message_ts']}"}
         return {"ok": True}
 
+    async def hint(self, method: str, **params: Any) -> bool:
+        await self.call(method, **params)
+        return True
+
     async def upload_image(self, *, name: str, title: str, data: bytes, alt: str) -> str:
         self.uploads += 1
         return f"F{self.uploads}"

@@ -151,7 +151,7 @@ def test_every_method_that_is_called_has_its_scopes_in_the_manifest() -> None:
 
 def _known_methods(text: str) -> set[str]:
     """What looks like a Web API method where it is called, or chosen to be."""
-    calls = re.findall(r'(?:\.call\(\s*|api_call\(\s*|method = )"([a-zA-Z.]+)"', text)
+    calls = re.findall(r'(?:\.call\(\s*|\.hint\(\s*|api_call\(\s*|method = )"([a-zA-Z.]+)"', text)
     return {*calls, *re.findall(r'else "(conversations\.[a-z]+)"', text)}
 
 

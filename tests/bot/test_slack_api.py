@@ -123,6 +123,19 @@ async def test_identity_brings_the_scopes() -> None:
     assert (us.team, us.bot_user, us.scopes) == ("T1", "UBOT", ("chat:write", "commands"))
 
 
+async def test_what_is_only_nice_never_waits_and_never_fails() -> None:
+    server = Server(*[OK] * 8, (200, {}, {"ok": False, "error": "not_in_channel"}))
+    async with server as api:
+        shown = [
+            await api.hint("assistant.threads.setStatus", channel_id="C1", status="is thinking")
+            for _ in range(20)
+        ]
+    assert shown.count(True) == 8 and len(server.asked) == 8
+    async with Server((429, {"Retry-After": "30"}, {"ok": False, "error": "ratelimited"})) as api:
+        assert not await api.hint("reactions.add", channel="C1")
+        assert not await api.hint("reactions.add", channel="C1")  # closed for a while, so not even asked
+
+
 async def test_posts_are_paced_by_channel_and_others_by_method() -> None:
     clock = Clock()
     buckets = Buckets(clock, clock.sleep)

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import json
 import os
 import signal
@@ -25,13 +27,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 from urllib.error import URLError
+from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from redis import Redis
 
 from bot.sandbox.model.config import ModelConfig
 from bot.sandbox.workspace.app import create_workspace
-from bot.sandbox.workspace.config import WorkspaceConfig
+from bot.sandbox.workspace.config import Room, WorkspaceConfig
 from bot.sandbox.workspace.person import Person, words
 from storage import embedded, keys
 from storage.ports import State
@@ -72,11 +75,12 @@ class Stack:
         *,
         workers: int = 1,
         storage: Literal["file", "s3"] = "file",
-        model: ScriptedModel | None = None,
+        model: ModelConfig | None = None,
         model_url: str = "",
         workspace: WorkspaceConfig = WORKSPACE,
         environment: Mapping[str, str] | None = None,
         webhooks: bool = False,
+        rooms: int = 0,
     ) -> None:
         self.folder = folder
         self.workers = workers
@@ -84,14 +88,17 @@ class Stack:
         place = free_port()
         self.workspace = replace(
             workspace,
+            rooms=(*workspace.rooms, *_rooms(rooms)),
             port=place,
             public_url=f"http://127.0.0.1:{place}",
             request_url=f"http://127.0.0.1:{self.port}/slack/events",
         )
+        self._free = iter(range(rooms))
         self.tenant = Tenant(enterprise="", team=workspace.team_id)
         self.wires = Tripwires()
         self.redis: embedded.EmbeddedServer | None = None
-        self._model = model
+        self._model: ScriptedModel | None = None
+        self._model_config = model or ModelConfig(speed=TRAINING_SPEED)
         self._model_url = model_url
         self._storage = storage
         self._webhooks = webhooks
@@ -105,6 +112,10 @@ class Stack:
     def person(self, user: str = "U0ADA", channel: str = CHANNEL) -> Person:
         return Person(self.workspace.url, user, channel)
 
+    def fresh_channel(self) -> str:
+        """A channel of the test's own: Slack lets a bot post once a second in each."""
+        return f"C0ROOM{next(self._free)}"
+
     @property
     def model(self) -> ScriptedModel:
         assert self._model is not None, "this stack talks to a model server of its own choice"
@@ -117,6 +128,15 @@ class Stack:
         headers = {"Authorization": "Bearer test", "Content-Type": "application/json"}
         with urlopen(Request(url, data, headers, method=method or None), timeout=30) as answer:
             return dict(json.loads(answer.read()))
+
+    def interact(self, payload: Json) -> int:
+        """Send `web` an interaction as Slack would, signed; what a page that was never reloaded may still do. The status."""
+        body = urlencode({"payload": json.dumps(payload)}).encode()
+        stamp = str(int(time.time()))
+        digest = hmac.new(SECRET.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
+        headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": f"v0={digest}"}
+        with urlopen(Request(self.workspace.request_url, body, headers), timeout=30) as answer:
+            return int(answer.status)
 
     def training_jobs(self) -> list[Json]:
         """Every fine-tuning job that the provider ever accepted."""
@@ -311,12 +331,9 @@ class Stack:
         }
 
     def _serve_model(self) -> str:
-        if self._model is None:
-            hook = f"http://127.0.0.1:{self.port}/webhooks/training" if self._webhooks else ""
-            config = ModelConfig(port=free_port(), speed=TRAINING_SPEED, webhook_url=hook)
-            self._model = WatchedModel(when_idle=None, config=config)
-            self._model.wires = self.wires
-        self._around.enter_context(self._model)
+        hook = f"http://127.0.0.1:{self.port}/webhooks/training" if self._webhooks else ""
+        config = replace(self._model_config, port=free_port(), webhook_url=hook)
+        self._model = self._around.enter_context(WatchedModel(self.wires, config))
         return self._model.base_url
 
     def _kept(self) -> dict[str, str]:
@@ -351,6 +368,11 @@ def _an_s3(around: contextlib.ExitStack) -> dict[str, str]:
     )
     client.create_bucket(Bucket="datasets")
     return {**access, "STORAGE_URL": "s3://datasets/some/prefix"}
+
+
+def _rooms(count: int) -> tuple[Room, ...]:
+    people = ("U0ADA", "U0GRACE", "U0KATHERINE", "U0LINUS")
+    return tuple(Room(f"C0ROOM{number}", f"room-{number}", people) for number in range(count))
 
 
 def _command(name: str) -> list[str]:

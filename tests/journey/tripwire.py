@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.sandbox.model.answers import role_of
 from bot.sandbox.model.chat_wire import parse_chat
+from bot.sandbox.model.config import ModelConfig
 from bot.sandbox.model.server import create_model_server
 from tests.scripted_model import ScriptedModel, serving
 
@@ -37,6 +38,7 @@ class Tripwires:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self._instead: dict[str, ASGIApp] = {}
         self._armed: list[Wire] = []
         self._lock = threading.Lock()
 
@@ -45,6 +47,15 @@ class Tripwires:
         with self._lock:
             self._armed.append(wire)
         return wire
+
+    def instead(self, call: str, answer: ASGIApp) -> None:
+        """Have the next request whose "METHOD /path" begins so answered by something else."""
+        self._instead[call] = answer
+
+    def other(self, call: str) -> ASGIApp | None:
+        """What answers this request instead, if anything does; once."""
+        found = next((begins for begins in self._instead if call.startswith(begins)), None)
+        return self._instead.pop(found) if found else None
 
     def passed(self, call: str) -> None:
         """Something was called; what is due trips, in the thread of the server."""
@@ -82,20 +93,23 @@ class Watched:
         async def keeping(message: Message) -> None:
             kept.append(message)
 
-        await self._app(scope, hearing, keeping)
+        app = self._wires.other(f"{scope['method']} {scope['path']}") or self._app
+        await app(scope, hearing, keeping)
         self._wires.passed(_name(scope, body))
         for message in kept:
             await send(message)
 
 
 class WatchedModel(ScriptedModel):
-    """A `ScriptedModel` behind the wires."""
+    """A `ScriptedModel` behind the wires, which follows the stand-in's policy until it is told otherwise."""
 
-    wires: Tripwires
+    def __init__(self, wires: Tripwires, config: ModelConfig) -> None:
+        super().__init__(when_idle=None, config=config)
+        self._wires = wires
 
     def __enter__(self) -> WatchedModel:
         app = create_model_server(self.config, answer_with=self.reply_to)
-        self._stack.enter_context(serving(Watched(app, self.wires), self.config.port))
+        self._stack.enter_context(serving(Watched(app, self._wires), self.config.port))
         return self
 
 

@@ -86,6 +86,10 @@ class Walk:
             if one.get("bot_id") and contains in words(one) and (not action or action in buttons(one))
         ]
 
+    def message(self, ts: str) -> Json:
+        """A message as it is now."""
+        return next(one for one in self.thread() if one["ts"] == ts)
+
     def card(self, contains: str = "", *, action: str = "") -> Json:
         """The newest of `cards`; fails with what the thread shows instead."""
         found = self.cards(contains, action=action)
