@@ -82,14 +82,15 @@ class ToolContext:
             raise StepError("This workflow was deleted.", code="deleted")
         return found
 
-    async def show(self, kind: str, data: Json) -> None:
-        """Post a card of that kind in the thread, once per call."""
+    async def show(self, kind: str, data: Json, *, once: bool = False) -> None:
+        """Post a card of that kind in the thread, once per call; or `once` per message, however often the model asks."""
+        asked_by = (self.evidence if once else "") or self.call_id
         event = OutboxEvent(
             kind=kind,
             channel=self.channel,
             thread_ts=self.thread_ts,
             data=data,
-            key=f"tool:{self.call_id}:{kind}",
+            key=f"tool:{asked_by}:{kind}",
         )
         await self.deps.state.commit(self.tenant, Change(events=(event,)))
 

@@ -36,11 +36,6 @@ class Deps:
     queue: Waker
     clock: Callable[[], float] = time.time
 
-    def trainer(self) -> Trainer:
-        """The configured training backend; `auto` is the OpenAI wire."""
-        name = "openai" if self.settings.trainer == "auto" else self.settings.trainer
-        return self.trainers[name]
-
     async def close(self) -> None:
         """Close every client that keeps connections open; on the event loop that used them."""
         for trainer in self.trainers.values():

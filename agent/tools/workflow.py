@@ -102,7 +102,7 @@ async def get_workflow_status(ctx: ToolContext) -> ToolResult:
     if ctx.workflow is None:
         return ok(workflow=None, next="Upload a JSONL file in this thread.")
     facts = await _facts(ctx, ctx.workflow)
-    await ctx.show("status", facts)
+    await ctx.show("status", facts, once=True)
     return ok(**facts, note=CARD_BELOW)
 
 

@@ -55,7 +55,7 @@ def _line(topic: Topic) -> str:
     if topic.description:
         line += ": " + _escaped(topic.description)
     if topic.keywords:
-        line += " [" + ", ".join(_escaped(word) for word in topic.keywords) + "]"
+        line += " [" + ", ".join(_escaped(word).replace(",", r"\,") for word in topic.keywords) + "]"
     return line
 
 
@@ -108,7 +108,7 @@ def _find(text: str, mark: str, place: int = 0) -> int:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\\[\],]|:(?=\s|$))", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\\[\]]|:(?=\s|$))", r"\\\1", " ".join(text.split()))
 
 
 def _plain(text: str) -> str:

@@ -19,6 +19,7 @@ from tasks.drafting import consent_id
 from tasks.rules import topics as topic_rules
 from tasks.rules.limits import Limits
 from tasks.step import StepContext, StepError
+from tasks.trainers.port import Trainer
 
 VERSION = "version"  # the checkpoint that remembers which dataset version a task has made
 
@@ -72,6 +73,16 @@ async def require_sending(ctx: StepContext) -> None:
             code="consent",
             next="consent",
         )
+
+
+def backend(ctx: StepContext, name: str = "auto") -> Trainer:
+    """The training backend of that name; `auto` is the configured one, by default the OpenAI wire. Raises `StepError`."""
+    configured = ctx.deps.settings.trainer
+    wanted = (configured if configured != "auto" else "openai") if name == "auto" else name
+    if wanted not in ctx.deps.trainers:
+        offered = ", ".join(ctx.deps.trainers)
+        raise StepError(f"There is no training backend {wanted!r} here; there are: {offered}.", code="trainer")
+    return ctx.deps.trainers[wanted]
 
 
 def asker(ctx: StepContext, model: str) -> Asker:

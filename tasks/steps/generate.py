@@ -40,7 +40,8 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     `base_scenario`, `aspects`, `tool_patterns`."""
     await require_sending(ctx)
     manifest = await pinned_manifest(ctx)
-    params = {**params, "strategy": strategy_of(manifest, params)}
+    rounds = len((await newest_workflow(ctx)).rounds)  # a task is pinned without its workflow's past
+    params = {**params, "strategy": strategy_of(manifest, params), "round": rounds}
     plan = planned(ctx, manifest, params)
     asked = sum(count for _, count in plan)
     found, stopped = await harvest(ctx, manifest, params, plan)

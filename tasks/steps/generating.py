@@ -97,9 +97,15 @@ def _batches(
     for topic_id, count in plan:
         topic = leaves.get(topic_id)
         for start in range(0, count, BATCH_ROWS):
-            examples = _rotated(seeds, len(found)) if seeds else _examples(ctx, manifest, topic, len(found))
+            number = _first(params) + len(found)
+            examples = _rotated(seeds, number) if seeds else _examples(ctx, manifest, topic, number)
             found.append(Batch(len(found), topic, min(BATCH_ROWS, count - start), examples))
     return found
+
+
+def _first(params: Json) -> int:
+    """What a round's batches are numbered from, so that a second round asks for other rows than the first."""
+    return 1_000 * int(params.get("round") or 0)
 
 
 def _seeds(ctx: StepContext, manifest: Manifest, params: Json) -> tuple[Row, ...]:
@@ -175,7 +181,7 @@ def _question(ctx: StepContext, params: Json, batch: Batch, mode: str) -> Json:
         "base_scenario": str(params.get("base_scenario") or ""),
         "aspects": [str(aspect) for aspect in params.get("aspects") or ()],
         "tool_patterns": params.get("tool_patterns") or [],
-        "round": len(ctx.workflow.rounds) * 1_000 + batch.number,
+        "round": _first(params) + batch.number,
     }
 
 

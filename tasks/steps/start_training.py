@@ -15,7 +15,7 @@ from tasks.rules import costs
 from tasks.rules.training import Method
 from tasks.step import Cancelled, Step, StepContext, StepError, StepReport
 from tasks.steps.answering import Judge, current_grader
-from tasks.steps.common import newest_workflow, pinned_manifest, require_sending
+from tasks.steps.common import backend, newest_workflow, pinned_manifest, require_sending
 from tasks.steps.upload_dataset import Files, ensure_files, method_of, train_share
 from tasks.trainers.port import Trainer, TrainerRefused, TrainingJob, TrainingRequest
 
@@ -77,7 +77,7 @@ def _plan(ctx: StepContext, params: Json) -> Plan:
         hyperparameters.setdefault("reasoning_effort", str(configuration.get("reasoning_effort") or EFFORT))
     base = str(configuration.get("model_base") or settings.base_model)
     return Plan(
-        trainer=_trainer(ctx, str(configuration.get("trainer") or "auto")),
+        trainer=backend(ctx, str(configuration.get("trainer") or "auto")),
         base_model=base,
         begin_from=str(configuration.get("resume_from") or base),
         method=method,
@@ -85,15 +85,6 @@ def _plan(ctx: StepContext, params: Json) -> Plan:
         hyperparameters=hyperparameters,
         configuration=configuration,
     )
-
-
-def _trainer(ctx: StepContext, name: str) -> Trainer:
-    if name == "auto":
-        return ctx.deps.trainer()
-    if name not in ctx.deps.trainers:
-        offered = ", ".join(ctx.deps.trainers)
-        raise StepError(f"There is no training backend {name!r}; there are: {offered}.", code="trainer")
-    return ctx.deps.trainers[name]
 
 
 def _request(ctx: StepContext, plan: Plan, files: Files, judge: Judge) -> TrainingRequest:

@@ -17,7 +17,7 @@ from tasks.drafting import short_id
 from tasks.models.port import ModelUnavailable
 from tasks.rules.training import Method
 from tasks.step import Next, Step, StepContext, StepError, StepReport
-from tasks.steps.common import pinned_manifest, require_sending
+from tasks.steps.common import backend, pinned_manifest, require_sending
 from tasks.steps.splitting import Sides, jsonl, sides
 from tasks.trainers.port import Trainer, TrainerRefused, TrainerUnavailable
 
@@ -49,7 +49,7 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     """params: `force_reupload` false; `then` an operation to go on with, `then_params` its parameters."""
     await require_sending(ctx)
     manifest = await pinned_manifest(ctx)
-    trainer = ctx.deps.trainer()
+    trainer = backend(ctx)
     method = method_of(ctx.workflow)
     share = train_share(ctx.workflow.configuration)
     nonce = ctx.task.id if params.get("force_reupload") else ""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.tools import BY_NAME, TOOLS, allowed_tools
-from storage.records import DryRunSummary, Grader, TrainingSummary, Upload, Workflow
+from storage.records import Deployment, DryRunSummary, Grader, TrainingSummary, Upload, Workflow
 from tasks.steps import OPERATIONS
 from tests.agent.scene import OWNER, START, TENANT, TOPICS, Scene, done, row, says, sorted_rows
 
@@ -516,3 +516,14 @@ async def test_a_title_is_short_whatever_the_name() -> None:
     await scene.call("delete_workflow")
     (proposal,) = await scene.proposals()
     assert len(proposal.title) <= 150
+
+
+async def test_a_workflow_is_closed_only_after_its_model_was_deployed() -> None:
+    scene = Scene()
+    await scene.workflow()
+    await scene.change(trained)
+    early = await scene.call("complete_workflow")
+    assert early["ok"] is False and early["next"] == "deploy_model"
+    await scene.change(lambda w: replace(w, deployment=Deployment("ft:m", "http://model.test", "new_endpoint", START, OWNER)))
+    assert (await scene.call("complete_workflow"))["status"] == "completed"
+    assert (await scene.current()).status == "completed"

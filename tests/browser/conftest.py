@@ -68,7 +68,9 @@ def hand(browser: Any, sandbox: str, tmp_path: Path) -> Iterator[Hand]:
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(sandbox)
-    yield Hand(page, pictures)
+    at_work = Hand(page, pictures)
+    yield at_work
+    at_work.shot("last")
     context.close()
     assert faults == []
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 SHORT_MS = 15_000
-LONG_MS = 120_000
+LONG_MS = 60_000
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1400, "height": 900}
 
@@ -123,5 +123,4 @@ class Hand:
 
     def _write(self, box: str, words: str) -> None:
         self.page.fill(box, words)
-        self.page.keyboard.press("Escape")  # whatever was suggested
         self.page.press(box, "Enter")

@@ -47,7 +47,7 @@ class Walk:
 
     def say(self, text: str, *, by: str = "", rest: bool = True) -> str:
         """Say something in the thread (or begin one with it), and wait for what comes of it. The message's ts."""
-        who = self.stack.person(by) if by else self.person
+        who = self._who(by)
         ts = who.post(text, thread_ts=self.thread_ts or None)
         self.thread_ts = self.thread_ts or ts
         self.heard(ts)
@@ -58,7 +58,7 @@ class Walk:
     def click(self, action: str, *, contains: str = "", by: str = "", rest: bool = True) -> Json:
         """Press that button on the newest card that has it. The card as it was."""
         card = self.card(action=action, contains=contains)
-        (self.stack.person(by) if by else self.person).click(card, action)
+        self._who(by).click(card, action)
         if rest:
             self.rest()
         return card
@@ -68,6 +68,9 @@ class Walk:
         name = keys.seen(self.stack.tenant, f"m:{self.person.channel}:{ts}")
         with Redis.from_url(self.stack.environment["REDIS_URL"]) as redis:
             _until(lambda: bool(redis.exists(name)), "the bot has not heard", self)
+
+    def _who(self, by: str) -> Person:
+        return self.stack.person(by, self.person.channel) if by else self.person
 
     def rest(self) -> None:
         """Wait until everything is at rest."""
