@@ -27,6 +27,7 @@ PROVIDER_SETTINGS = {  # named as providers name them; they travel to the provid
     "eval_samples",
     "beta",
 }
+NOT_OURS = "That model does not come from this workflow's training. Leave it out, or train here first."
 ACTIVE = ("pending", "queued", "running", "paused")
 TRAINING_NEEDS: tuple[Need, ...] = ("valid_rows", "grader", "uploaded_dataset", "dry_run", "verdict")
 
@@ -50,6 +51,8 @@ async def configure_training(
         template: A set of defaults.
         hyperparameters: Settings that differ from the template, such as {"epochs": 3, "learning_rate": 1e-5}.
     """
+    if model_base.startswith("ft:") and model_base not in _own_models(ctx.flow):
+        return failed(NOT_OURS)
     base = rules.default_configuration(METHODS[method], approach, template)
     given = dict(hyperparameters or {})
     provider = {name: given.pop(name) for name in list(given) if approach == "api" and name in PROVIDER_SETTINGS}
@@ -108,6 +111,8 @@ async def start_training(
     training = ctx.flow.training
     if training and training.status in ACTIVE:
         return ok(status="already_running", job_id=training.job_id, note="A training is under way; nothing was proposed.")
+    if resume_from and resume_from not in _own_models(ctx.flow):
+        return failed(NOT_OURS)
     backend = trainer or ("openai" if ctx.deps.settings.trainer == "auto" else ctx.deps.settings.trainer)
     if backend not in ctx.deps.trainers:
         return failed(f"There is no training backend {backend[:40]!r}; there are {', '.join(ctx.deps.trainers)}.")
@@ -123,6 +128,12 @@ async def start_training(
     if problems:
         return failed(" ".join(problem.message for problem in problems) + " Call it again with this changed.")
     return await consent_refusal(ctx) or await _propose_training(ctx, wanted, params)
+
+
+def _own_models(workflow: Workflow) -> set[str]:
+    """What this workflow trained. A provider's key opens every team's models, so names alone prove nothing."""
+    training = workflow.training
+    return {training.model, str(training.report.get("best_checkpoint") or "")} - {""} if training else set()
 
 
 async def _propose_training(ctx: ToolContext, wanted: Json, params: Json) -> ToolResult:
@@ -302,7 +313,7 @@ async def deploy_model(
 def _deployment_refusal(training: TrainingSummary, model: str) -> ToolResult | None:
     best = str(training.report.get("best_checkpoint") or "")
     if model and model not in (training.model, best):
-        return failed("That model does not come from this workflow's training. Leave model out.")
+        return failed(NOT_OURS)
     mended = training.pattern == "overfitting" and bool(model) and model == best != training.model
     if training.pattern not in rules.REFUSED or training.overridden_by or mended:
         return None

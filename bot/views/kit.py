@@ -20,6 +20,7 @@ MAX_CHARACTERS = 12_500  # Slack counts about 13,000 over all blocks of a messag
 MAX_TABLE_CHARACTERS = 6_000
 CHART_SLOT = "FCHART"  # the id that the relay replaces by the uploaded picture's
 _MENTION = re.compile(r"<[!@#][^>\n]*>")
+_LINK = re.compile(r"<(https?://[^|>\s]+)\|([^>\n]*)>")
 _HALF_ENTITY = re.compile(r"&[a-z]{0,3}$")
 _USER = re.compile(r"[A-Z0-9]{2,30}")
 _NOT_READ = frozenset(
@@ -74,8 +75,8 @@ def escape(text: str) -> str:
 
 
 def model_markdown(text: str) -> str:
-    """A model's markdown without anything that would mention a person, a group or a channel."""
-    return clip(_MENTION.sub("", text).strip(), 8_000)
+    """A model's markdown without anything that would mention a person, a group or a channel, or hide where a link goes."""
+    return clip(_LINK.sub(r"\2 (\1)", _MENTION.sub("", text)).strip(), 8_000)
 
 
 def person(user: str) -> str:

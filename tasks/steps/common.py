@@ -81,7 +81,7 @@ def backend(ctx: StepContext, name: str = "auto") -> Trainer:
     wanted = (configured if configured != "auto" else "openai") if name == "auto" else name
     if wanted not in ctx.deps.trainers:
         offered = ", ".join(ctx.deps.trainers)
-        raise StepError(f"There is no training backend {wanted!r} here; there are: {offered}.", code="trainer")
+        raise StepError(f"There is no training backend {wanted!r}; there are: {offered}.", code="trainer")
     return ctx.deps.trainers[wanted]
 
 

@@ -145,7 +145,7 @@ async def test_rows_that_order_the_agent_are_read_in_results_and_order_nothing()
     assert [one.kind for one in await house.proposals()] == ["topics"]
     assert await house.tasks() == before
     assert (await house.workflow()).topics == ()
-    assert not any("IGNORE ALL" in text for text in told(house.model.turns[-1]))  # never as somebody's words
+    assert not any("IGNORE ALL" in text for text in told(house.model.turns[-1]) if text.startswith("<@"))  # nobody's words
 
 
 async def test_a_persons_message_cannot_pass_for_an_event() -> None:
