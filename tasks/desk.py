@@ -194,7 +194,7 @@ class Desk:
         self, workflow: Workflow, draft: Draft, *, by: str, key: str
     ) -> tuple[Change, Proposal]:
         """The writes of a new proposal, for callers that commit them together with something else."""
-        deciders = self.deciders(workflow, draft.ceiling_usd)
+        deciders = self.deciders(workflow, draft)
         proposal = new_proposal(workflow, draft, by=by, key=key, deciders=deciders, at=self.clock())
         index = f"proposal:workflow:{workflow.id}"
         older = await self.state.find(workflow.tenant, Proposal, index)
@@ -206,9 +206,10 @@ class Desk:
         events = tuple(card_event(item) for item in (*retired, proposal))
         return Change(puts=(*retired, proposal), events=events), proposal
 
-    def deciders(self, workflow: Workflow, ceiling_usd: float) -> tuple[str, ...]:
-        """Who may decide: what is free, anyone in the channel; what costs, the approvers, else the workflow's owner."""
-        if ceiling_usd <= 0:
+    def deciders(self, workflow: Workflow, draft: Draft) -> tuple[str, ...]:
+        """Who may decide: what is free, anyone in the channel; what costs or overrules a check, the approvers, else the
+        workflow's owner."""
+        if draft.ceiling_usd <= 0 and draft.kind != "override":
             return ()
         return self.settings.approvers or (workflow.owner,)
 
@@ -304,7 +305,9 @@ class Desk:
             return "Guests and people of other organisations cannot decide this. Ask a member of the channel."
         if approve and not may_decide(proposal, person):
             names = ", ".join(mention(who) for who in proposal.deciders)
-            return f"Only {names} can approve this, because it may cost up to ${proposal.ceiling_usd:.2f}."
+            costs = proposal.ceiling_usd > 0
+            why = f"it may cost up to ${proposal.ceiling_usd:.2f}" if costs else "it overrules a check"
+            return f"Only {names} can approve this, because {why}."
         if any(decision.user == person.id for decision in proposal.decisions):
             return "Your decision is already recorded."
         if approve:

@@ -232,6 +232,19 @@ def test_what_costs_is_decided_by_those_who_may(
     run(scenario)
 
 
+def test_overruling_a_check_is_decided_by_those_who_may_spend() -> None:
+    async def scenario() -> None:
+        room = Room()
+        await room.workflow()
+        proposal = await room.propose(Draft("override", "Go on", {"what": "verdict"}))
+        refused = await room.desk.decide(TENANT, proposal.id, Person("U2"), approve=True, evidence="button")
+        assert not refused.accepted
+        assert "overrules a check" in refused.answer
+        assert (await room.desk.decide(TENANT, proposal.id, OWNER, approve=True, evidence="button")).accepted
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(("budget", "spent"), [(None, 0.0), (4.0, 0.0), (50.0, 46.0)])
 def test_the_budget_is_a_wall(budget: float | None, spent: float) -> None:
     async def scenario() -> None:
