@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import structlog
@@ -44,6 +44,8 @@ from storage.records import Tenant
 from tasks import deps as work
 from tasks import sweeper, training_watch
 from tasks.desk import Desk
+from tasks.models.server import Patience
+from tasks.models.wire import build_chat
 from tasks.queue import Queue
 from tasks.settings import Settings
 from tasks.steps import OPERATIONS
@@ -53,6 +55,7 @@ SWEEP_SECONDS = 10.0
 KEEP_REDIS_SECONDS = 2.0
 ASK_AGAIN_SECONDS = 2.0
 API_SECONDS = 20.0
+AGENT_PATIENCE = Patience(deadline_seconds=8.0)  # a person waits: then the turn says so, and waits on
 
 
 @dataclass(slots=True)
@@ -94,7 +97,7 @@ async def serve(settings: Settings, slack: SlackSettings) -> None:
 async def _build(stack: contextlib.AsyncExitStack, settings: Settings, slack: SlackSettings) -> http.Doors:
     server = await _embedded_redis(stack, settings)
     known = settings.model_copy(update={"redis_url": settings.redis_url or (server.url if server else "")})
-    deps = work.build(known)
+    deps = replace(work.build(known), chat=build_chat(known, patience=AGENT_PATIENCE))
     stack.push_async_callback(deps.close)
     metrics = Metrics()
     if slack.metrics_port:

@@ -22,15 +22,15 @@ def png(chart: Chart) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = len(chart.labels) if chart.kind == "bars" else 8
-    figure = Figure(
-        figsize=(8, max(3.2, min(9.0, 1.4 + 0.32 * rows))), dpi=110, layout="constrained", facecolor="white"
-    )
+    rows = len(chart.labels) if chart.kind == "bars" else 5
+    size = (6.6, max(3.0, min(9.0, 1.5 + 0.3 * rows)))
+    figure = Figure(figsize=size, dpi=140, facecolor="white")
+    figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.12)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     {"bars": _bars, "histogram": _histogram, "curve": _curve}[chart.kind](axes, chart)
-    axes.set_title(_safe(chart.title, 90), color=INK, fontsize=13, loc="left", pad=10)
-    axes.tick_params(colors=INK, labelsize=9)
+    figure.suptitle(_safe(chart.title, 60), x=0.02, ha="left", color=INK, fontsize=13)
+    axes.tick_params(colors=INK, labelsize=10)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     out = io.BytesIO()
@@ -41,24 +41,21 @@ def png(chart: Chart) -> bytes:
 def _bars(axes: Any, chart: Chart) -> None:
     places = range(len(chart.labels))
     (name, shares), *others = chart.series
-    axes.barh(places, [value or 0 for value in shares], color=BAR, height=0.62, label=name)
+    drawn = [axes.barh(places, [value or 0 for value in shares], color=BAR, height=0.62, label=name)]
     if others:
         targets = [
             (place, value) for place, value in zip(places, others[0][1], strict=True) if value is not None
         ]
+        ends = [v for _, v in targets], [p for p, _ in targets]
         axes.plot(
-            [v for _, v in targets],
-            [p for p, _ in targets],
-            "|",
-            color=LINE,
-            markersize=16,
-            markeredgewidth=3,
-            label=others[0][0],
-        )
-        axes.legend(frameon=False, fontsize=9, loc="lower right")
+            *ends, "|", color="white", markersize=17, markeredgewidth=6
+        )  # an edge that parts it from the bar
+        drawn += axes.plot(*ends, "|", color=LINE, markersize=16, markeredgewidth=3, label=others[0][0])
+        axes.figure.legend(handles=drawn, frameon=False, fontsize=10, loc="outside upper right", ncols=2)
     axes.set_yticks(list(places), [_safe(label) for label in chart.labels])
     axes.invert_yaxis()
     axes.set_xlabel(chart.y_label, color=INK)
+    axes.xaxis.set_major_locator(_whole_numbers())
     axes.grid(axis="x", color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
 
@@ -67,7 +64,8 @@ def _histogram(axes: Any, chart: Chart) -> None:
     _, values = chart.series[0]
     heights = [value or 0 for value in values]
     drawn = axes.bar(range(len(heights)), heights, color=BAR, width=0.9)
-    axes.bar_label(drawn, fmt="%d", color=INK, fontsize=9)
+    axes.bar_label(drawn, fmt="%d", color=INK, fontsize=10)
+    axes.yaxis.set_major_locator(_whole_numbers())
     axes.set_xticks(range(len(heights)), [_safe(label) for label in chart.labels])
     axes.set_ylabel(chart.y_label, color=INK)
 
@@ -88,10 +86,18 @@ def _curve(axes: Any, chart: Chart) -> None:
             markersize=4,
             label=_safe(name),
         )
+    axes.xaxis.set_major_locator(_whole_numbers())
     axes.set_xlabel("step", color=INK)
     axes.set_ylabel(chart.y_label, color=INK)
     axes.grid(color=GRID, linewidth=0.6)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=10)
+
+
+def _whole_numbers() -> Any:
+    """Ticks at whole numbers: there is no half an answer, and no step 2.5."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10])
 
 
 def _safe(text: str, longest: int = LONGEST_LABEL) -> str:

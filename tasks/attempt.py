@@ -256,6 +256,9 @@ class Attempt:
         return replace(task, done=done, total=total)
 
     async def _workflow(self) -> Workflow | None:
+        """The workflow as it stands; None when it is gone, unless the operation is what follows a deletion."""
+        if self.step.after_deletion:
+            return await self.state.get(self.task.tenant, Workflow, self.task.workflow_id)
         return await self.desk.workflow(self.task.tenant, self.task.workflow_id)
 
     def _spent(self) -> float:

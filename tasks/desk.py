@@ -37,6 +37,7 @@ from tasks.drafting import (
     new_proposal,
     new_task,
     queued_event,
+    reason_to_guard,
     refusal_for,
     with_decision,
 )
@@ -207,9 +208,9 @@ class Desk:
         return Change(puts=(*retired, proposal), events=events), proposal
 
     def deciders(self, workflow: Workflow, draft: Draft) -> tuple[str, ...]:
-        """Who may decide: what is free, anyone in the channel; what costs or overrules a check, the approvers, else the
-        workflow's owner."""
-        if draft.ceiling_usd <= 0 and draft.kind != "override":
+        """Who may decide: what is free, anyone in the channel; what costs, overrules a check or destroys, the approvers,
+        else the workflow's owner."""
+        if draft.ceiling_usd <= 0 and draft.kind not in ("override", "delete"):
             return ()
         return self.settings.approvers or (workflow.owner,)
 
@@ -305,9 +306,7 @@ class Desk:
             return "Guests and people of other organisations cannot decide this. Ask a member of the channel."
         if approve and not may_decide(proposal, person):
             names = ", ".join(mention(who) for who in proposal.deciders)
-            costs = proposal.ceiling_usd > 0
-            why = f"it may cost up to ${proposal.ceiling_usd:.2f}" if costs else "it overrules a check"
-            return f"Only {names} can approve this, because {why}."
+            return f"Only {names} can approve this, because {reason_to_guard(proposal)}."
         if any(decision.user == person.id for decision in proposal.decisions):
             return "Your decision is already recorded."
         if approve:

@@ -154,6 +154,13 @@ def closed_answer(proposal: Proposal) -> str:
             return f"This was already approved{' by ' + mention(last.user) if last else ''}; it happens once."
 
 
+def reason_to_guard(proposal: Proposal) -> str:
+    """Why not everybody may approve it."""
+    if proposal.ceiling_usd > 0:
+        return f"it may cost up to ${proposal.ceiling_usd:.2f}"
+    return "it deletes for good" if proposal.kind == "delete" else "it overrules a check"
+
+
 def consent_id(provider: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in provider)
 

@@ -72,7 +72,8 @@ def _topics(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effec
     )
     changed = flow.finish(changed, "topics_config", summary=f"{len(leaves)} topics", by=by, at=at)
     mode = "all" if workflow.steps["categorize"].status == "completed" else "unlabeled_only"
-    return Effect(changed, start=("categorize", {"mode": mode}), say=False)
+    moved = dict(proposal.payload.get("moved") or {})  # what people sorted by hand goes where its topic went
+    return Effect(changed, start=("categorize", {"mode": mode, "moved": moved}), say=False)
 
 
 def _generation(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effect:
@@ -117,7 +118,7 @@ def _rollback(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Eff
 
 
 def _delete(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effect:
-    return Effect(replace(workflow, status="deleted", updated_at=at), say=False)
+    return Effect(replace(workflow, status="deleted", updated_at=at), start=("erase", {}), say=False)
 
 
 def _override(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effect:

@@ -157,6 +157,7 @@ class Step:
     needs: tuple[Need, ...] = ()
     queue: str = "steps"
     timeout_seconds: int = 3600
+    after_deletion: bool = False  # runs although its workflow is deleted; every other operation then stops
 
     async def run(self, ctx: StepContext, params: Json) -> StepReport:
         return await self.body(ctx, params)

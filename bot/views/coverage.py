@@ -8,7 +8,6 @@ from bot.views.kit import (
     Json,
     Rendered,
     actions,
-    bar,
     bullets,
     button,
     context,
@@ -32,7 +31,7 @@ CHART_TOPICS = 24
 
 
 def render(data: Json) -> Rendered:
-    topics = [mapped(topic) for topic in listed(data.get("distribution"))]
+    topics = _largest_first(data.get("distribution"))
     score, rating = figure(data.get("balance_score")), say(data.get("rating") or "no rows yet", 20)
     chart = chart_of(topics)
     summary = f"Coverage: balance {score} ({rating}) over {count(len(topics), 'topic')}"
@@ -43,14 +42,14 @@ def render(data: Json) -> Rendered:
             fields(
                 [
                     ("Balance", f"{score} · {rating}"),
-                    ("Smallest to largest topic", figure(data.get("min_max_ratio"))),
+                    ("Smallest – largest topic", _span(topics)),
                     ("Topics", f"{len(topics):,}"),
                     ("Rows without a topic", f"{whole(data.get('uncategorized_count')):,}"),
                 ]
             ),
             image(chart.alt) if chart else None,
             table(
-                ("Topic", "Rows", "Share", "Target", "", "State"),
+                ("Topic", "Rows", "Share", "Target", "State"),
                 [_line(topic) for topic in topics],
                 numbers=(1, 2, 3),
                 most=25,
@@ -66,18 +65,18 @@ def render(data: Json) -> Rendered:
 
 def chart_of(topics: list[dict[str, object]]) -> Chart | None:
     """Share against target, the largest topics first; None with fewer than two topics."""
-    shown = sorted(topics, key=lambda topic: -whole(topic.get("count")))[:CHART_TOPICS]
+    shown = _largest_first(topics)[:CHART_TOPICS]
     if len(shown) < 2:
         return None
     names = tuple(str(topic.get("name") or topic.get("topic")) for topic in shown)
     shares = tuple(real(topic.get("percentage")) or 0.0 for topic in shown)
     targets = tuple(real(topic.get("target")) for topic in shown)
-    alt = "Share of rows a topic against its target. " + ", ".join(
+    alt = "Share of rows in each topic, against its target. " + ", ".join(
         f"{name} {share:.0f} % (target {target or 0:.0f} %)"
         for name, share, target in zip(names[:12], shares, targets, strict=False)
     )
     series = (("Share of rows", shares), ("Target", targets))
-    return Chart("bars", "Rows a topic against the target", names, series, alt, "% of rows")
+    return Chart("bars", "Share of rows in each topic", names, series, alt, "% of rows")
 
 
 def buttons(data: Json) -> Block | None:
@@ -90,6 +89,16 @@ def buttons(data: Json) -> Block | None:
     return actions(generate, preview, grader)
 
 
+def _largest_first(topics: object) -> list[dict[str, object]]:
+    return sorted((mapped(topic) for topic in listed(topics)), key=lambda topic: -whole(topic.get("count")))
+
+
+def _span(topics: list[dict[str, object]]) -> str:
+    if not topics:
+        return ""
+    return f"{whole(topics[-1].get('count')):,} – {count(topics[0].get('count'), 'row')}"
+
+
 def _line(topic: dict[str, object]) -> tuple[object, ...]:
     share = real(topic.get("percentage")) or 0.0
     name = topic.get("name") or topic.get("topic") or ""
@@ -99,7 +108,6 @@ def _line(topic: dict[str, object]) -> tuple[object, ...]:
         f"{whole(topic.get('count')):,}",
         f"{share:.1f} %",
         f"{figure(topic.get('target'), 1)} %",
-        bar(share / 100, 10),
         state,
     )
 

@@ -9,7 +9,6 @@ from bot.views.kit import (
     Json,
     Rendered,
     actions,
-    bar,
     bullets,
     button,
     context,
@@ -25,6 +24,7 @@ from bot.views.kit import (
     say,
     section,
     table,
+    topic_name,
     whole,
 )
 
@@ -51,7 +51,7 @@ def render(data: Json) -> Rendered:
             fields(_facts(statistics, mapped(data.get("ranges")))),
             section(_findings(data)),
             image(chart.alt) if chart else None,
-            section(_buckets([whole(number) for number in listed(data.get("buckets"))])),
+            context(_buckets([whole(number) for number in listed(data.get("buckets"))])),
             table(
                 ("Topic", "Mean", "Std", "Rows", "State"),
                 [_topic(mapped(topic)) for topic in listed(data.get("by_topic"))],
@@ -119,10 +119,8 @@ def _buckets(buckets: list[int]) -> str:
     total = sum(buckets)
     if len(buckets) != len(BUCKETS) or not total:
         return ""
-    lines = [
-        f"{name:<8} {bar(number / total)} {number:,}" for name, number in zip(BUCKETS, buckets, strict=True)
-    ]
-    return "```" + "\n".join(lines) + "```"
+    parts = [f"{name}: *{number:,}*" for name, number in zip(BUCKETS, buckets, strict=True)]
+    return "Answers by score · " + " · ".join(parts)
 
 
 def _findings(data: Json) -> str:
@@ -136,10 +134,9 @@ def _findings(data: Json) -> str:
 
 
 def _topic(topic: dict[str, object]) -> tuple[object, ...]:
-    name = topic.get("name") or topic.get("topic") or ""
     state = QUALITY.get(str(topic.get("status")), str(topic.get("status") or ""))
     return (
-        name,
+        topic_name(topic),
         figure(topic.get("mean")),
         figure(topic.get("std")),
         f"{whole(topic.get('count')):,}",
@@ -150,7 +147,7 @@ def _topic(topic: dict[str, object]) -> tuple[object, ...]:
 def _quality(data: Json) -> str:
     quality = mapped(data.get("quality"))
     parts = [
-        f"{name}: {QUALITY.get(str(quality[name]), say(quality[name], 30))}"
+        f"{name.capitalize()}: {QUALITY.get(str(quality[name]), say(quality[name], 30))}"
         for name in ("dataset", "grader")
         if quality.get(name)
     ]
@@ -179,9 +176,7 @@ def _options(data: Json) -> str:
         say(mapped(item).get("text") or mapped(item).get("message") or item, 240)
         for item in listed(data.get("options"))
     ]
-    step = str(data.get("next") or "").replace("_", " ")
-    lead = f"*Next:* {say(step, 120)}\n" if step else ""
-    return lead + bullets(lines, 6)
+    return "*What you can do*\n" + bullets(lines, 6) if lines else ""
 
 
 def _buttons(data: Json, verdict: str) -> Block | None:

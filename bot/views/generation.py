@@ -23,6 +23,7 @@ from bot.views.kit import (
     table,
     whole,
 )
+from bot.views.proposal_bodies import strategy_words
 
 WHY = {
     "invalid_structure": "broken structure",
@@ -50,9 +51,7 @@ def preview(data: Json) -> Rendered:
         f"Preview: {count(len(rows), 'example')}, nothing added",
         [
             header("A few examples first"),
-            context(
-                f"Strategy: {say(str(data.get('strategy') or '').replace('_', ' '), 40)}. Nothing was added to the dataset."
-            ),
+            context(f"Made from {strategy_words(data.get('strategy'))}. Nothing was added to the dataset."),
             *shown,
             section(rejected_line(data)),
             actions(

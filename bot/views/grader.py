@@ -84,10 +84,9 @@ def sample_block(sample: dict[str, object]) -> Block | None:
         f"{say(name, 40)} {figure(value)}" for name, value in list(mapped(sample.get("parts")).items())[:8]
     )
     lines = [
-        grade,
+        f"{grade} {parts}".rstrip(),
         f"> {say(sample.get('prompt', ''), 200)}",
         f"{say(sample.get('response') or '(empty answer)', 300)}",
-        f"_{parts}_" if parts else "",
-        f"_Why:_ {say(sample['reasoning'], 240)}" if sample.get("reasoning") else "",
+        f"_Why:_ {say(sample['reasoning'], 160)}" if sample.get("reasoning") else "",
     ]
     return section("\n".join(line for line in lines if line))

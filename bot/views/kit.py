@@ -18,6 +18,7 @@ Json = Mapping[str, Any]
 MAX_BLOCKS = 50
 MAX_CHARACTERS = 12_500  # Slack counts about 13,000 over all blocks of a message
 MAX_TABLE_CHARACTERS = 6_000
+NO_TOPIC = "uncategorised"  # as rows without a topic are counted under
 CHART_SLOT = "FCHART"  # the id that the relay replaces by the uploaded picture's
 _MENTION = re.compile(r"<[!@#][^>\n]*>")
 _LINK = re.compile(r"<(https?://[^|>\s]+)\|([^>\n]*)>")
@@ -125,6 +126,12 @@ def bar(share: float, width: int = 12) -> str:
     return "█" * filled + "░" * (width - filled)
 
 
+def topic_name(topic: Json) -> str:
+    """A topic as people call it; rows that have none are a group of their own."""
+    name = str(topic.get("name") or topic.get("topic") or "")
+    return "(no topic)" if name == NO_TOPIC else name
+
+
 def listed(values: object) -> list[Any]:
     return list(values) if isinstance(values, (list, tuple)) else []
 
@@ -213,7 +220,7 @@ def table(
     if left > 0:
         made.append([cell(f"… and {left:,} more"), *(cell("") for _ in columns[1:])])
     settings = [
-        {"align": "right" if index in numbers else "left", "is_wrapped": index == 0}
+        {"align": "right" if index in numbers else "left", "is_wrapped": index not in numbers}
         for index in range(len(columns))
     ]
     return {"type": "table", "rows": made, "column_settings": settings}

@@ -125,7 +125,8 @@ def generation(
         _input("strategy", "How", _select("strategy", strategies, strategy)),
     ]
     if picks:
-        blocks.append(_input("topics", "Topics", element, optional=True))
+        hint = "None chosen: those with too few rows."
+        blocks.append(_input("topics", "Topics", element, hint=hint, optional=True))
     return _modal("generation", "Generate examples", "Propose", meta, blocks)
 
 

@@ -35,7 +35,6 @@ STATISTICS = (
     ("average_input_tokens", "Input tokens", 0),
     ("average_output_tokens", "Output tokens", 0),
 )
-SHOWN_DETAILS = 3
 
 
 def render(data: Json) -> Rendered:
@@ -94,8 +93,9 @@ def _errors(hygiene: dict[str, object]) -> str:
     found = [
         _error(code, number, listed(lines.get(code)), str(mend.get(code, ""))) for number, code in ordered
     ]
-    details = [say(line, 200) for line in listed(hygiene.get("problems"))[:SHOWN_DETAILS]]
-    return "*What was rejected*\n" + bullets([*found, *details], 8, "more kinds") if found else ""
+    details = " ".join(say(line, 200) for line in listed(hygiene.get("details"))[:3])
+    example = f"\n_For example:_ {details}" if details else ""
+    return "*What was rejected*\n" + bullets(found, 8, "more kinds") + example if found else ""
 
 
 def _of_the_file(problems: list[object]) -> str:

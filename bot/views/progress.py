@@ -17,7 +17,7 @@ from bot.views.kit import (
 )
 
 MARKS = {
-    "queued": "🕓 Waiting",
+    "queued": "🕓 Waiting for a worker",
     "running": "⏳ Running",
     "waiting": "🟡 Waiting for something outside",
     "finished": "✅ Done",
@@ -31,14 +31,15 @@ def render(data: Json) -> Rendered:
     status, title = str(data.get("status") or "running"), say(data.get("title") or "Working", 100)
     done, total = whole(data.get("done")), whole(data.get("total"))
     label = say(data.get("label") or "", 400)
-    if label.casefold() in ("done", "stopped", "running"):
+    if label.casefold() in ("done", "stopped", "running", "waiting for a worker"):
         label = ""  # the mark says it already
     share = (
         f"`{bar(done / total, 20)}` {done:,} of {total:,}"
         if total and status not in ("finished", "failed")
         else ""
     )
-    words = "\n".join(part for part in (f"*{title}* – {MARKS.get(status, status)}", share, label) if part)
+    between = " · " if status in OVER else "\n"  # what is over takes one line of the thread
+    words = between.join(part for part in (f"*{title}* – {MARKS.get(status, status)}", share, label) if part)
     stop = button(
         "Cancel",
         "task.cancel",

@@ -29,6 +29,18 @@ from bot.views.training import hyperparameters
 from storage.records import Json, ProposalKind
 
 Body = Sequence[Block | None]
+FOUND = {
+    "auto": "found by looking at your rows",
+    "template": "from a template",
+    "manual": "as you wrote them",
+    "edited": "with your change",
+}
+STRATEGIES = {
+    "message_variation": "variations of real rows",
+    "few_shot": "a few diverse examples",
+    "topic_description": "the topic's description",
+    "scenario_expansion": "a scenario and its variations",
+}
 GRADERS = {
     "llm_as_judge": "A model judges by weighted criteria",
     "script": "A Python script",
@@ -49,7 +61,7 @@ def _topics(payload: Json) -> Body:
     )
     return [
         section(
-            f"{count(leaf_count(nodes), 'topic')} for your rows ({say(payload.get('method') or 'auto', 30)})."
+            f"{count(leaf_count(nodes), 'topic')}, {FOUND.get(str(payload.get('method')), 'proposed for your rows')}."
         ),
         section("*Changed*\n" + bullets(changes, 8) if changes else ""),
         *_paragraphs(lines, 60),
@@ -66,7 +78,7 @@ def _generation(payload: Json) -> Body:
     )
     return [
         section(
-            f"*{count(payload.get('total'), 'example')}* by {say(str(payload.get('strategy') or '').replace('_', ' '), 40)}, so that topics with few rows catch up."
+            f"*{count(payload.get('total'), 'example')}* from {strategy_words(payload.get('strategy'))}, so that topics with few rows catch up."
         ),
         fields(
             [
@@ -82,6 +94,12 @@ def _generation(payload: Json) -> Body:
         ),
         context(preview),
     ]
+
+
+def strategy_words(strategy: object) -> str:
+    """How examples are made, as the form says it."""
+    name = str(strategy or "")
+    return STRATEGIES.get(name) or say(name.replace("_", " ") or "your rows", 40)
 
 
 def _grader(payload: Json) -> Body:

@@ -13,7 +13,6 @@ from bot.views.kit import (
     button,
     context,
     count,
-    divider,
     fields,
     header,
     listed,
@@ -96,8 +95,7 @@ def review(data: Json) -> Rendered:
         [
             header("Which topic fits?"),
             context("Picking a topic saves it at once. A row you leave alone keeps the topic shown."),
-            *(block for pair in rows for block in pair),
-            divider(),
+            *rows,
             actions(following),
             context(f"{left:,} more after these." if left else ""),
         ],
@@ -148,7 +146,7 @@ def _line(topic: dict[str, object]) -> tuple[object, ...]:
     )
 
 
-def _row(record: dict[str, object], options: list[Block]) -> tuple[Block | None, Block | None]:
+def _row(record: dict[str, object], options: list[Block]) -> Block | None:
     chosen = topic_key(str(record.get("topic") or ""))
     initial = next((entry for entry in options if entry["value"] == chosen), None)
     select: Block = {
@@ -160,7 +158,7 @@ def _row(record: dict[str, object], options: list[Block]) -> tuple[Block | None,
     if initial:
         select["initial_option"] = initial
     sure = percent(record.get("confidence"))
-    return section(f"> {say(record.get('text', ''), 300)}\n_sure to {sure}_"), actions(select)
+    return section(f"> {say(record.get('text', ''), 300)}\n_sure to {sure}_", select)
 
 
 def _methods(data: Json) -> str:

@@ -24,6 +24,7 @@ from bot.views.kit import (
     say,
     section,
     table,
+    topic_name,
     whole,
 )
 
@@ -35,6 +36,14 @@ PATTERNS = {
     "mixed": "🟡 Mixed: some topics better, some worse.",
     "failed": "🔴 It failed.",
     "too_short": "Too short to judge a trend.",
+}
+NEXT = {
+    "deploy_after_evaluation": "try it on a few prompts of your own, then deploy it.",
+    "investigate": "look at the topics and samples that got worse before deploying.",
+    "back_to_data": "go back to the data or the grader; more training alone will not help.",
+    "retrain": "plan the training again.",
+    "evaluate": "try it on prompts of your own; the run was too short to judge by its curve.",
+    "start_training": "plan the training again.",
 }
 BLOCKED = frozenset({"overfitting", "reward_hacking", "no_learning", "failed"})
 CURVE_POINTS = 60
@@ -83,7 +92,7 @@ def done(data: Json) -> Rendered:
                     ("Change", _change(data)),
                     ("95 % interval", " to ".join(figure(end) for end in listed(data.get("interval")))),
                     ("Trend", PATTERNS.get(pattern, say(pattern, 60))),
-                    ("Best checkpoint", say(data.get("best_checkpoint") or "", 80)),
+                    ("Best checkpoint", _checkpoint(data)),
                 ]
             ),
             section(_warnings(data)),
@@ -95,7 +104,7 @@ def done(data: Json) -> Rendered:
                 most=20,
             ),
             section(_criteria(listed(data.get("by_criterion")))),
-            section(f"*Next:* {say(str(data['next']).replace('_', ' '), 160)}" if data.get("next") else ""),
+            section(_next(data)),
             _buttons(data, pattern),
         ],
         chart,
@@ -103,9 +112,9 @@ def done(data: Json) -> Rendered:
 
 
 def hyperparameters(values: dict[str, object]) -> str:
-    """`epochs 2, batch size auto`."""
+    """`epochs 2, batch size auto`; providers write `n_epochs`, people do not."""
     shown = [
-        f"{say(name.replace('_', ' '), 40)} {say(value, 30)}"
+        f"{say(name.removeprefix('n_').replace('_', ' '), 40)} {say(value, 30)}"
         for name, value in values.items()
         if not isinstance(value, dict)
     ]
@@ -122,10 +131,22 @@ def _ended(data: Json, status: str, requester: str) -> Rendered:
             section(
                 f"{requester}, the training job `{say(data.get('job_id', ''), 80)}` {word}.{f' The backend says: {reason}' if reason else ''}"
             ),
-            section(f"*Next:* {say(str(data['next']).replace('_', ' '), 160)}" if data.get("next") else ""),
+            section(_next(data)),
             actions(button("Plan it again", "training.open", str(data.get("workflow_id") or ""))),
         ],
     )
+
+
+def _next(data: Json) -> str:
+    step = str(data.get("next") or "")
+    return f"*Next:* {NEXT.get(step) or say(step.replace('_', ' '), 160)}" if step else ""
+
+
+def _checkpoint(data: Json) -> str:
+    """Its own part only: the model's name stands above."""
+    best, model = str(data.get("best_checkpoint") or ""), str(data.get("model") or "")
+    own = best.removeprefix(model).lstrip(":") or best
+    return f"`{say(own, 80)}`" if own else ""
 
 
 def _change(data: Json) -> str:
@@ -155,7 +176,7 @@ def _topic(row: dict[str, object]) -> tuple[object, ...]:
         change = after - before
     shown = "–" if change is None else f"{change:+.2f}{' (worse)' if row.get('worse') else ''}"
     return (
-        row.get("name") or row.get("topic") or "",
+        topic_name(row),
         figure(before),
         figure(after),
         shown,

@@ -7,6 +7,7 @@ from tasks.steps.categorize import CATEGORIZE
 from tasks.steps.check_viability import CHECK_VIABILITY
 from tasks.steps.deploy import DEPLOY
 from tasks.steps.dry_run import DRY_RUN
+from tasks.steps.erase import ERASE
 from tasks.steps.export import EXPORT
 from tasks.steps.finish_training import FINISH_TRAINING
 from tasks.steps.generate import GENERATE
@@ -35,4 +36,5 @@ OPERATIONS: dict[str, Step] = registry(
     DEPLOY,
     TRY_MODEL,
     EXPORT,
+    ERASE,
 )

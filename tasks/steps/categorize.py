@@ -8,8 +8,10 @@ model is left out and similarity decides, with the low confidence that it has.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from storage.codec import from_json, to_json
 from storage.manifests import Manifest, PartRef
@@ -45,6 +47,7 @@ class Sorter:
     leaves: topic_rules.Tree
     threshold: float
     everything: bool
+    moved: Mapping[str, str]
     keywords: Keywords
     embedder: Embedder
     similarity: Similarity
@@ -58,7 +61,7 @@ class Sorter:
 
 
 async def run(ctx: StepContext, params: Json) -> StepReport:
-    """params: `confidence_threshold` 0.7, `mode` unlabeled_only | all."""
+    """params: `confidence_threshold` 0.7, `mode` unlabeled_only | all, `moved` old leaf → the leaf that took its rows."""
     manifest = await pinned_manifest(ctx)
     threshold = float(params.get("confidence_threshold") or THRESHOLD)
     parts = {
@@ -66,7 +69,10 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     }
     stopped = False
     if len(parts) < len(manifest.parts):
-        sorter = await _prepared(ctx, manifest, threshold, everything=params.get("mode") == "all")
+        moved = {old: new for old, new in (params.get("moved") or {}).items() if new}
+        sorter = await _prepared(
+            ctx, manifest, threshold, everything=params.get("mode") == "all", moved=moved
+        )
         stopped = await _all_parts(sorter, manifest, parts)
     changed = {number: from_json(PartRef, saved["part"]) for number, saved in parts.items()}
     return await report(ctx, manifest, changed, parts, threshold, partial=stopped)
@@ -101,7 +107,9 @@ async def _all_parts(sorter: Sorter, manifest: Manifest, parts: dict[int, Json])
 # ---------------------------------------------------------------- preparing
 
 
-async def _prepared(ctx: StepContext, manifest: Manifest, threshold: float, *, everything: bool) -> Sorter:
+async def _prepared(
+    ctx: StepContext, manifest: Manifest, threshold: float, *, everything: bool, moved: Mapping[str, str]
+) -> Sorter:
     leaves = topic_rules.leaves(ctx.workflow.topics)
     keywords = Keywords(leaves)
     rows = await asyncio.to_thread(ctx.deps.datasets.sample, manifest, CALIBRATION_ROWS, seed=1)
@@ -122,6 +130,7 @@ async def _prepared(ctx: StepContext, manifest: Manifest, threshold: float, *, e
         leaves=leaves,
         threshold=threshold,
         everything=everything,
+        moved=moved,
         keywords=keywords,
         embedder=embedder,
         similarity=similarity,
@@ -169,6 +178,7 @@ class _Part:
         found = await asyncio.to_thread(datasets.columns, self.manifest, self.number, COLUMNS)
         self.columns = {name: list(values) for name, values in found.items()}
         rows = await asyncio.to_thread(lambda: list(datasets.rows(self.manifest, self.number)))
+        rows = [self._followed(place, row) for place, row in enumerate(rows)]
         due = [(place, _text(row)) for place, row in enumerate(rows) if self._is_due(row)]
         unsure = [(place, text) for place, text in due if not self._by_keyword(place, text)]
         unsure = await self._by_similarity(unsure)
@@ -180,6 +190,14 @@ class _Part:
         return await asyncio.to_thread(
             self.sorter.ctx.deps.datasets.set_columns, self.manifest, self.number, self.columns
         )
+
+    def _followed(self, place: int, row: Row) -> Row:
+        """A row that people sorted goes along when its topic was merged, moved or renamed."""
+        now = self.sorter.moved.get(row.topic or "")
+        if now is None or row.topic_method != "manual":
+            return row
+        self.columns["topic"][place], self.columns["previous_topic"][place] = now, row.topic
+        return msgspec.structs.replace(row, topic=now)
 
     def _is_due(self, row: Row) -> bool:
         if not row.valid:

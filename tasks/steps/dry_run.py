@@ -160,7 +160,7 @@ async def _report(
         "ranges": RANGES,
         "buckets": list(scored.stats.buckets),
         "by_topic": _by_topic(ctx.workflow, scored.stats, found),
-        "findings": [_finding(one) for one in found][:12],
+        "findings": [_finding(one, leaf_names(ctx.workflow.topics)) for one in found][:12],
         "cause": rules.cause(found),
         "quality": _quality(found),
         "samples": _samples(scored, card=True),
@@ -244,10 +244,12 @@ def _by_topic(workflow: Workflow, stats: rules.DryRunStats, found: tuple[rules.F
     ]
 
 
-def _finding(found: rules.Finding) -> Json:
+def _finding(found: rules.Finding, names: Mapping[str, str]) -> Json:
+    """For people: a topic by its name. The rules know only ids."""
+    message = found.message.replace(found.subject, names.get(found.subject, found.subject), 1)
     return {
         "code": found.code,
-        "message": cut(found.message, 300),
+        "message": cut(message, 300),
         "severity": found.severity,
         "subject": found.subject,
         "lever": found.lever,

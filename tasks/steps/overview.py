@@ -17,6 +17,7 @@ TYPICAL_ROWS = 3
 TYPICAL_CHARACTERS = 300
 SHOWN_PROBLEMS = 20
 SHOWN_COLUMNS = 30
+SHOWN_DETAILS = 3  # of problems that say more than their code does
 COMPARED_ROWS = 5_000  # near-duplicates are looked for among so many rows; beyond that they are not counted
 
 
@@ -59,6 +60,7 @@ def _hygiene(ctx: StepContext, manifest: Manifest, found: Hygiene) -> Json:
         "first_lines": {code: list(lines) for code, lines in found.lines.items()},
         "mend": {problem.code: problem.mend for problem in reversed(found.problems)},
         "problems": [cut(problem.message, 300) for problem in found.problems[:SHOWN_PROBLEMS]],
+        "details": [cut(problem.message, 300) for problem in found.problems if problem.detail][:SHOWN_DETAILS],
         "duplicates": found.duplicates,
         **({} if near is None else {"near_duplicates": near}),
         "recommendations": list(found.recommendations),

@@ -17,12 +17,72 @@ from tests.acceptance.house import House
 Kind = Literal["keyword", "embedding", "sure", "unsure"]
 SYSTEM = "You answer customers of a small shop."
 UNSURE, SURE = 0.55, 0.9
-_NEUTRAL = (
-    "amber basket candle dolphin engine forest garden harbor island jacket kettle lantern meadow needle orchard parcel "
-    "quartz river saddle tunnel umbrella valley window yellow zebra anchor bridge copper desert eagle falcon glacier "
-    "hammer indigo jungle kitchen ladder marble north ocean pepper quiet ribbon silver timber under violet walnut "
-    "autumn barrel circle dragon ember feather granite hollow ivory jasmine kernel lemon mirror nectar olive pillow"
-).split()
+_NEUTRAL = [
+    "amber",
+    "basket",
+    "candle",
+    "dolphin",
+    "engine",
+    "forest",
+    "garden",
+    "harbor",
+    "island",
+    "jacket",
+    "kettle",
+    "lantern",
+    "meadow",
+    "needle",
+    "orchard",
+    "parcel",
+    "quartz",
+    "river",
+    "saddle",
+    "tunnel",
+    "umbrella",
+    "valley",
+    "window",
+    "yellow",
+    "zebra",
+    "anchor",
+    "bridge",
+    "copper",
+    "desert",
+    "eagle",
+    "falcon",
+    "glacier",
+    "hammer",
+    "indigo",
+    "jungle",
+    "kitchen",
+    "ladder",
+    "marble",
+    "north",
+    "ocean",
+    "pepper",
+    "quiet",
+    "ribbon",
+    "silver",
+    "timber",
+    "under",
+    "violet",
+    "walnut",
+    "autumn",
+    "barrel",
+    "circle",
+    "dragon",
+    "ember",
+    "feather",
+    "granite",
+    "hollow",
+    "ivory",
+    "jasmine",
+    "kernel",
+    "lemon",
+    "mirror",
+    "nectar",
+    "olive",
+    "pillow",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +129,9 @@ def sheet(
         plan, kind = next(pairs)
         text = sentence(plan, kind, rng)
         made.truth[text] = (plan.id, kind)
-        made.rows.append({"messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}]})
+        made.rows.append(
+            {"messages": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}]}
+        )
     return made
 
 
@@ -82,10 +144,15 @@ def sentence(plan: TopicPlan, kind: Kind, rng: random.Random) -> str:
 def teach(house: House, plans: Sequence[TopicPlan], rows: Sheet, *, named: Sequence[TopicPlan] = ()) -> None:
     """The house's embedder and model know the sheet: they name the topics (`named`, else all) and label rows by its truth."""
     house.embedder.words = {
-        plan.id: tuple(word.casefold() for word in (plan.path[-1], *plan.keywords, plan.hint)) for plan in plans
+        plan.id: tuple(word.casefold() for word in (plan.path[-1], *plan.keywords, plan.hint))
+        for plan in plans
     }
-    house.model.structured["topic_hierarchy"] = lambda data: {"topics": [_named(plan) for plan in named or plans]}
-    house.model.structured["topic_labels"] = lambda data: {"labels": [_label(rows.truth, row) for row in data["rows"]]}
+    house.model.structured["topic_hierarchy"] = lambda data: {
+        "topics": [_named(plan) for plan in named or plans]
+    }
+    house.model.structured["topic_labels"] = lambda data: {
+        "labels": [_label(rows.truth, row) for row in data["rows"]]
+    }
 
 
 def _named(plan: TopicPlan) -> Json:

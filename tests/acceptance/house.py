@@ -96,7 +96,9 @@ class Beat:
 class House:
     """One workspace. `beside` is a house whose stores this one shares (another team on the same servers)."""
 
-    def __init__(self, *, team: str = "T0ONE", beside: House | None = None, start: float = START, **settings: Any) -> None:
+    def __init__(
+        self, *, team: str = "T0ONE", beside: House | None = None, start: float = START, **settings: Any
+    ) -> None:
         given = {
             "openai_base_url": "http://model.test/v1",
             "openai_api_key": SecretStr("key"),
@@ -128,7 +130,11 @@ class House:
             clock=self.clock,
         )
         self.desk = Desk(
-            state=self.state, queue=self.queue, settings=self.settings, operations=OPERATIONS, clock=self.clock
+            state=self.state,
+            queue=self.queue,
+            settings=self.settings,
+            operations=OPERATIONS,
+            clock=self.clock,
         )
         people = People(api=self.slack, team=lambda: team, groups=(), clock=self.clock)  # type: ignore[arg-type]
         self.hands = Hands(deps=self.deps, desk=self.desk, api=self.slack, people=people, tools=BY_NAME)  # type: ignore[arg-type]
@@ -157,7 +163,12 @@ class House:
         content = data if isinstance(data, bytes) else jsonl(data)
         id = f"F0UP{len(self.downloads.files)}"
         self.downloads.files[id] = content
-        file = {"id": id, "name": name, "size": len(content), "url_private_download": f"https://files.slack.com/{id}"}
+        file = {
+            "id": id,
+            "name": name,
+            "size": len(content),
+            "url_private_download": f"https://files.slack.com/{id}",
+        }
         self.thread = ""
         self.thread = await self.send(text, user=user, files=[file])
         await self.settle()
@@ -176,7 +187,14 @@ class House:
         """A message arrives; nobody has looked at it yet."""
         self.now += 1
         ts = f"{self.now if at is None else at:.6f}"
-        event = {"type": "message", "channel": CHANNEL, "user": user, "text": text, "ts": ts, "team": self.tenant.team}
+        event = {
+            "type": "message",
+            "channel": CHANNEL,
+            "user": user,
+            "text": text,
+            "ts": ts,
+            "team": self.tenant.team,
+        }
         event |= {"thread_ts": self.thread} if self.thread else {}
         event |= {"files": list(files), "subtype": "file_share"} if files else {}
         body = {"team_id": self.tenant.team, "event": event}
@@ -335,7 +353,9 @@ class House:
         found = [button for message in self.slack.messages for button in message.buttons]
         return [label for button in found if (label := str((button.get("text") or {}).get("text", "")))]
 
-    async def call(self, name: str, arguments: Json | None = None, *, key: str = "k1", user: str = OWNER) -> Json:
+    async def call(
+        self, name: str, arguments: Json | None = None, *, key: str = "k1", user: str = OWNER
+    ) -> Json:
         """A tool, as the model would call it in the thread."""
         workflow = await self.desk.workflow_of_thread(self.tenant, CHANNEL, self.thread)
         person = await self.hands.people.whois(user)

@@ -37,7 +37,9 @@ class Model:
     def __init__(self) -> None:
         self.script: deque[Scripted] = deque()
         self.structured: dict[str, Callable[[Json], Any]] = {}
-        self.answers: dict[str, Callable[[str], Any]] = {}  # by model: from the last user message to an answer
+        self.answers: dict[
+            str, Callable[[str], Any]
+        ] = {}  # by model: from the last user message to an answer
         self.requests: list[ChatRequest] = []
 
     async def complete(self, request: ChatRequest) -> ChatReply:

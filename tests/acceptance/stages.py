@@ -22,10 +22,14 @@ PLANS = (
 )
 MODEL = "ft:base-1:tuned"
 HEALTHY = [0.27, 0.63] * 25  # mean 0.45, std 0.18
-RISING = tuple({"step": step, "valid_reward": reward} for step, reward in ((10, 0.45), (20, 0.55), (30, 0.65)))
+RISING = tuple(
+    {"step": step, "valid_reward": reward} for step, reward in ((10, 0.45), (20, 0.55), (30, 0.65))
+)
 
 
-async def uploaded(house: House | None = None, *, plans: Sequence[TopicPlan] = PLANS, goal: str = GOAL, **many: Any) -> House:
+async def uploaded(
+    house: House | None = None, *, plans: Sequence[TopicPlan] = PLANS, goal: str = GOAL, **many: Any
+) -> House:
     """A file is read, the goal said, topics are proposed."""
     house, rows = house or House(), sheet(plans, **many)
     teach(house, plans, rows)
@@ -81,7 +85,9 @@ async def trained(house: House | None = None, *, curve: Sequence[Json] = RISING,
     """The job is over and was judged."""
     house = await training(house)
     house.scores.deal([0.4, 0.5])
-    await house.poll(**{"status": "completed", "progress": 1.0, "metrics": tuple(curve), "model": MODEL, **job})
+    await house.poll(
+        **{"status": "completed", "progress": 1.0, "metrics": tuple(curve), "model": MODEL, **job}
+    )
     return house
 
 
@@ -103,5 +109,3 @@ def plans_of(counts: dict[tuple[str, ...], int]) -> tuple[TopicPlan, ...]:
         plain = path[-1].casefold().replace(" ", "")
         made.append(TopicPlan(path, (f"{plain}xa", f"{plain}xb"), f"{plain}xc", count))
     return tuple(made)
-
-

@@ -17,7 +17,12 @@ Scores = Sequence[float | None]
 RUNS: dict[str, tuple[Scores, str, str, list[str]]] = {
     "healthy": (stages.HEALTHY, "GO", "", []),
     "weak": ([0.12, 0.32] * 25, "NO-GO", "dataset", ["too_hard"]),
-    "binary": ([1.0] * 9 + [0.0] * 41, "NO-GO", "grader", ["too_hard", "high_variance", "binary_scoring", "cannot_do_it"]),
+    "binary": (
+        [1.0] * 9 + [0.0] * 41,
+        "NO-GO",
+        "grader",
+        ["too_hard", "high_variance", "binary_scoring", "cannot_do_it"],
+    ),
     "all 0.93": ([0.93] * 50, "NO-GO", "grader", ["too_easy", "no_signal"]),
     "flat": ([0.5] * 50, "NO-GO", "grader", ["no_signal"]),
     "errors": ([*[0.27, 0.63] * 23, None, None, None, None], "NO-GO", "grader", ["grader_errors"]),
@@ -32,7 +37,9 @@ async def test_each_kind_of_run_gets_its_verdict_its_cause_and_a_way_on(name: st
     known = [score for score in scores if score is not None]
     assert (facts["verdict"], facts["cause"]) == (verdict, cause), facts["findings"]
     stopping = [one["code"] for one in facts["findings"] if one["severity"] != "note"]
-    assert [code for code in stopping if code != "weak_topic"] == codes  # with few ones some topic has none at all
+    assert [
+        code for code in stopping if code != "weak_topic"
+    ] == codes  # with few ones some topic has none at all
     assert facts["statistics"]["mean"] == pytest.approx(sum(known) / len(known), abs=1e-3)
     assert facts["statistics"]["errors"] == len(scores) - len(known)
     assert facts["options"]
@@ -113,11 +120,16 @@ async def test_three_runs_that_stay_where_they_are_name_the_stall_and_climb_the_
     third = await stages.dry_run(house, [score + 0.03 for score in stages.HEALTHY])
     assert first["compared"] is None
     assert [run["compared"]["trend"] for run in (second, third)] == ["stalled", "stalled"]
-    assert (second["compared"]["change"], third["compared"]["change"]) == (pytest.approx(0.01), pytest.approx(0.02))
+    assert (second["compared"]["change"], third["compared"]["change"]) == (
+        pytest.approx(0.01),
+        pytest.approx(0.02),
+    )
     assert (second["ladder"], third["ladder"]) == ("targeted data fix", "grader refinement")
     assert (second["stalled"], third["stalled"], third["next"]) == (False, True, "escalate")
     assert "grader refinement" in third["options"][0]["text"]
-    assert "grader refinement" in next(one.words for one in reversed(house.slack.messages) if "Dry run:" in one.words)
+    assert "grader refinement" in next(
+        one.words for one in reversed(house.slack.messages) if "Dry run:" in one.words
+    )
     told = await house.call("analyze_evaluation")
     assert (told["stalled"], told["ladder"]) == (True, "grader refinement")
 

@@ -85,7 +85,9 @@ async def topics(story: Story) -> None:
     house = story.house
     begin = use("start_finetune_workflow", training_goals=GOAL, dataset_name="Customer Support Data")
     house.model.script.append(begin)
-    await house.upload(story.data.rows, name="support.jsonl", text=f"We want to fine-tune on this. Goal: {GOAL}")
+    await house.upload(
+        story.data.rows, name="support.jsonl", text=f"We want to fine-tune on this. Goal: {GOAL}"
+    )
     await story.stop("uploaded")
     words = "add a Complaints category under General"
     await house.say(words, use("adjust_topics", instruction=words))
@@ -97,7 +99,12 @@ async def topics(story: Story) -> None:
 
 async def generation(story: Story) -> None:
     house = story.house
-    asked = use("generate_synthetic_data", target_topics=["general/complaints"], count_per_topic=30, strategy="few_shot")
+    asked = use(
+        "generate_synthetic_data",
+        target_topics=["general/complaints"],
+        count_per_topic=30,
+        strategy="few_shot",
+    )
     await house.say("generate maybe 30 more complaint examples", asked)
     await story.stop("offered")
     await house.say("go ahead", user=COLLEAGUE)
@@ -149,22 +156,46 @@ def complaints(data: Json) -> Json:
     """As many as were asked for; the first repeats an example, all but its punctuation and a letter."""
     start = 10 * (data["round"] % 1000)
     rows = [
-        {"seed": place % 3, "persona": "someone upset", "text": _upset(start + place)} for place in range(data["count"])
+        {"seed": place % 3, "persona": "someone upset", "text": _upset(start + place)}
+        for place in range(data["count"])
     ]
     again = data["examples"][0]["text"].replace("?", "!!") + " x"
     return {"rows": [{"seed": 0, "persona": "someone upset", "text": again}, *rows[1:]]}
 
 
 def _upset(number: int) -> str:
-    things = "lamp chair shoe phone clock radio spoon plate glove scarf bottle tablet mirror wallet camera".split()
+    things = [
+        "lamp",
+        "chair",
+        "shoe",
+        "phone",
+        "clock",
+        "radio",
+        "spoon",
+        "plate",
+        "glove",
+        "scarf",
+        "bottle",
+        "tablet",
+        "mirror",
+        "wallet",
+        "camera",
+    ]
     ends = ("arrived in pieces", "never came at all", "was the wrong one again", "broke after a single day")
-    shop = ("and nobody answers", "which ruined a birthday", "so I want my money", "as your chat keeps promising")
+    shop = (
+        "and nobody answers",
+        "which ruined a birthday",
+        "so I want my money",
+        "as your chat keeps promising",
+    )
     return f"My {things[number % 15]} {ends[number % 4]}, {shop[number % 3]}, {number + 3} days, case {number * 7919}"
 
 
 def criteria(data: Json) -> Json:
     weights = SECOND if data["current"] else FIRST
-    listed = [{"name": name, "description": f"Is it {name}?", "weight": weight} for name, weight in weights.items()]
+    listed = [
+        {"name": name, "description": f"Is it {name}?", "weight": weight} for name, weight in weights.items()
+    ]
     return {"criteria": listed, "summary": "as asked"}
 
 
@@ -201,8 +232,13 @@ def test_a_category_added_in_words_is_a_new_proposal(story: Story) -> None:
 
 
 def test_words_in_the_thread_approve_with_the_message_as_evidence(story: Story) -> None:
-    evidence = {line.what: line.evidence for line in story.workflows["generated"].history if "approved" in line.what}
-    assert evidence == {"approved: 7 topics": story.said["yes"], "approved: Generate 30 examples": story.said["go ahead"]}
+    evidence = {
+        line.what: line.evidence for line in story.workflows["generated"].history if "approved" in line.what
+    }
+    assert evidence == {
+        "approved: 7 topics": story.said["yes"],
+        "approved: Generate 30 examples": story.said["go ahead"],
+    }
     assert any('"proposal_approved"' in text for text in told(story.house.model.turns[-1]))
 
 
@@ -218,7 +254,11 @@ def test_sorting_and_coverage_follow_without_asking_again(story: Story) -> None:
 
 def test_sixty_four_rows_fall_under_the_threshold_and_are_offered_for_review(story: Story) -> None:
     facts = story.house.last("categorised")
-    assert (facts["assigned_count"], facts["low_confidence_count"], facts["uncategorized_count"]) == (487, 64, 0)
+    assert (facts["assigned_count"], facts["low_confidence_count"], facts["uncategorized_count"]) == (
+        487,
+        64,
+        0,
+    )
     # the added topic has no keywords yet, so its three clearest rows are found by similarity
     assert facts["rows_by_stage"] == {"keyword": 188, "embedding": 194, "llm": 105, "uncategorised": 0}
     page = next(one for one in story.house.slack.messages if one.to == OWNER)
@@ -234,17 +274,26 @@ def test_thirty_asked_twenty_seven_kept_complaints_grow_from_thirteen_to_forty(s
     assert facts["rejected"] == {"near_duplicate": 3}
     assert facts["by_topic"] == {"general/complaints": 27}
     assert facts["balance_after"] > facts["balance_before"]
-    assert (story.counts["offered"]["general/complaints"], story.counts["generated"]["general/complaints"]) == (13, 40)
+    assert (
+        story.counts["offered"]["general/complaints"],
+        story.counts["generated"]["general/complaints"],
+    ) == (13, 40)
     assert story.workflows["generated"].valid_rows == 514
     (round,) = story.workflows["generated"].rounds
-    assert (round.asked, round.kept, round.balance_before) == (30, 27, pytest.approx(facts["balance_before"], abs=1e-4))
+    assert (round.asked, round.kept, round.balance_before) == (
+        30,
+        27,
+        pytest.approx(facts["balance_before"], abs=1e-4),
+    )
 
 
 def test_every_generated_row_says_where_it_came_from(story: Story) -> None:
     made = [row for row in asyncio.run(story.house.rows()) if row.is_generated]
     assert len(made) == 27
     for row in made:
-        assert all(row.provenance[name] for name in ("seed", "persona", "strategy", "model", "prompt_version"))
+        assert all(
+            row.provenance[name] for name in ("seed", "persona", "strategy", "model", "prompt_version")
+        )
 
 
 def test_what_costs_waits_for_the_owner_whatever_was_ordered(story: Story) -> None:
@@ -308,7 +357,11 @@ def test_training_is_offered_with_rows_settings_and_a_ceiling(story: Story) -> N
     assert proposal.payload["hyperparameters"]["epochs"] == 2
     assert 0 < proposal.payload["cost"]["low"] <= proposal.payload["cost"]["ceiling"] == proposal.ceiling_usd
     (request,) = story.house.trainer.requests.values()
-    assert (request.method, request.base_model, request.suffix) == ("reinforcement", "base-1", "Customer Support Data")
+    assert (request.method, request.base_model, request.suffix) == (
+        "reinforcement",
+        "base-1",
+        "Customer Support Data",
+    )
 
 
 def test_the_report_compares_before_and_after_overall_and_by_criterion(story: Story) -> None:

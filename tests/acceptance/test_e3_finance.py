@@ -41,14 +41,20 @@ async def test_the_mismatch_between_goal_and_data_is_named_first() -> None:
     advice = coverage["recommendations"]
     assert {one["topic"] for one in advice[:3]} == set(LEAVES)
     assert all("The goal stresses this topic, and the data lacks it" in one["reason"] for one in advice[:3])
-    card = next(one.words for one in reversed(house.slack.messages) if "Balance" in one.words and "Interest" in one.words)
+    card = next(
+        one.words
+        for one in reversed(house.slack.messages)
+        if "Balance" in one.words and "Interest" in one.words
+    )
     assert "goal stresses" in card
 
 
 async def test_examples_first_shows_five_and_adds_none() -> None:
     house = await finance()
     before = (await house.workflow()).dataset_version
-    await house.say("show me examples first", use("generate_preview", count=5, target_topics=["calculations"]))
+    await house.say(
+        "show me examples first", use("generate_preview", count=5, target_topics=["calculations"])
+    )
     preview = house.last("preview")
     assert len(preview["rows"]) == 5
     assert {row["topic"] for row in preview["rows"]} == {"Interest", "Taxes", "Currencies"}
@@ -61,15 +67,23 @@ async def test_examples_first_shows_five_and_adds_none() -> None:
 async def test_seventy_five_by_few_shot_with_the_pass_rate_of_each_sub_topic() -> None:
     house = await finance()
     house.model.structured["synthetic_rows"] = two_in_each_short
-    asked = use("generate_synthetic_data", strategy="few_shot", target_topics=["calculations"], count_per_topic=25)
+    asked = use(
+        "generate_synthetic_data", strategy="few_shot", target_topics=["calculations"], count_per_topic=25
+    )
     await house.say("these are good: make 75", asked)
     (proposal,) = await house.proposals()
-    assert [(one["name"], one["count"]) for one in proposal.payload["plan"]] == [("Interest", 25), ("Taxes", 25), ("Currencies", 25)]
+    assert [(one["name"], one["count"]) for one in proposal.payload["plan"]] == [
+        ("Interest", 25),
+        ("Taxes", 25),
+        ("Currencies", 25),
+    ]
     await house.approve()
     facts = house.last("generated")
     assert (facts["asked"], facts["generated"], facts["strategy"]) == (75, 75, "few_shot")
     assert facts["made_by_topic"] == dict.fromkeys(LEAVES, 25)
-    assert facts["by_topic"] == dict(zip(LEAVES, (22, 19, 25), strict=True))  # three calls a topic: 10, 10 and 5 rows
+    assert facts["by_topic"] == dict(
+        zip(LEAVES, (22, 19, 25), strict=True)
+    )  # three calls a topic: 10, 10 and 5 rows
     card = house.slack.messages[-2].words + house.slack.messages[-1].words
     assert all(share in card for share in ("88 %", "76 %", "100 %"))
     assert all(len(one["examples"]) == 5 for one in house.model.asked("synthetic_rows"))
@@ -77,7 +91,9 @@ async def test_seventy_five_by_few_shot_with_the_pass_rate_of_each_sub_topic() -
 
 async def test_really_complex_ones_by_scenario_expansion() -> None:
     house = await finance()
-    house.model.structured["synthetic_rows"] = lambda data: two_in_each_short({**data, "topic": {"name": "Interest"}})
+    house.model.structured["synthetic_rows"] = lambda data: two_in_each_short(
+        {**data, "topic": {"name": "Interest"}}
+    )
     asked = use(
         "generate_synthetic_data",
         strategy="scenario_expansion",

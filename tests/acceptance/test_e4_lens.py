@@ -24,24 +24,39 @@ BY_INTENT = {
 
 def by_lens(data: Json) -> Json:
     if data["lens"] != "customer intent":
-        paths = {("Billing",): "refund invoice", ("Login",): "password locked", ("Shipping",): "parcel courier"}
+        paths = {
+            ("Billing",): "refund invoice",
+            ("Login",): "password locked",
+            ("Shipping",): "parcel courier",
+        }
     else:
         paths = BY_INTENT
     topics = [
-        {"path": list(path), "description": "", "keywords": words.split(), "clusters": [0]} for path, words in paths.items()
+        {"path": list(path), "description": "", "keywords": words.split(), "clusters": [0]}
+        for path, words in paths.items()
     ]
     return {"topics": topics}
 
 
 def merged(data: Json) -> Json:
     named = {topic["name"]: topic["id"] for topic in data["topics"]}
-    change = {"op": "merge", "topic": named["Relationship"], "into": named["Informational"], "name": "", "parent": ""}
+    change = {
+        "op": "merge",
+        "topic": named["Relationship"],
+        "into": named["Informational"],
+        "name": "",
+        "parent": "",
+    }
     return {"operations": [change], "summary": "merged"}
 
 
 def by_words(data: Json) -> Json:
     """The topic whose keywords the row holds."""
-    return {"labels": [{"row": row["row"], "topic": _fits(data, row["text"]), "confidence": 0.9} for row in data["rows"]]}
+    return {
+        "labels": [
+            {"row": row["row"], "topic": _fits(data, row["text"]), "confidence": 0.9} for row in data["rows"]
+        ]
+    }
 
 
 def _fits(data: Json, text: str) -> str:
@@ -86,11 +101,17 @@ async def test_the_merged_tree_is_approved_and_every_row_finds_its_leaf() -> Non
     house.model.structured["topic_labels"] = by_words
     await house.say("looks good")
     counts = {topic: rows for topic, rows in (await house.counts()).items() if rows}
-    assert counts == {"transactional/pay": 30, "informational/how_it_works": 20, "informational/where_it_is": 10}
+    assert counts == {
+        "transactional/pay": 30,
+        "informational/how_it_works": 20,
+        "informational/where_it_is": 10,
+    }
 
 
 async def test_a_merge_after_sorting_says_that_no_row_loses_its_topic() -> None:
-    house = await stages.in_coverage(plans=stages.plans_of({("A", "One"): 20, ("B", "Two"): 15, ("B", "Three"): 10}))
+    house = await stages.in_coverage(
+        plans=stages.plans_of({("A", "One"): 20, ("B", "Two"): 15, ("B", "Three"): 10})
+    )
     house.model.structured["topic_changes"] = lambda data: {
         "operations": [{"op": "merge", "topic": "a", "into": "b", "name": "", "parent": ""}],
         "summary": "",
@@ -102,3 +123,17 @@ async def test_a_merge_after_sorting_says_that_no_row_loses_its_topic() -> None:
     await house.approve()
     assert sum((await house.counts()).values()) == 45
     assert (await house.counts())["b/one"] == 20
+
+
+async def test_a_row_that_somebody_sorted_by_hand_goes_along_with_a_merge() -> None:
+    house = await stages.in_coverage(plans=stages.plans_of({("A", "One"): 20, ("B", "Two"): 15, ("B", "Three"): 10}))
+    row = next(row for row in await house.rows() if row.topic == "b/two")
+    await house.call("update_record", {"record_id": row.id, "updates": {"topic": "a/one"}})
+    house.model.structured["topic_changes"] = lambda data: {
+        "operations": [{"op": "merge", "topic": "a/one", "into": "b/three", "name": "", "parent": ""}],
+        "summary": "",
+    }
+    await house.say("merge One into Three", use("adjust_topics", instruction="merge One into Three"))
+    await house.approve()
+    found = next(one for one in await house.rows() if one.id == row.id)
+    assert (found.topic, found.topic_method, found.previous_topic) == ("b/three", "manual", "a/one")

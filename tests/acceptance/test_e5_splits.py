@@ -31,10 +31,17 @@ def test_two_thousand_rows_are_split_eighty_ten_ten_with_both_kinds_on_every_sid
 
 async def test_qlora_can_be_configured_and_estimated_by_chat() -> None:
     house = await stages.graded()
-    wanted = use("configure_training", model_base="llama-8b", approach="qlora", method="sft", template="efficient")
+    wanted = use(
+        "configure_training", model_base="llama-8b", approach="qlora", method="sft", template="efficient"
+    )
     await house.say("QLoRA on an 8B model", wanted)
     stored = (await house.workflow()).configuration
-    assert (stored["approach"], stored["method"], stored["lora_r"], stored["lora_alpha"]) == ("qlora", "supervised", 8, 16)
+    assert (stored["approach"], stored["method"], stored["lora_r"], stored["lora_alpha"]) == (
+        "qlora",
+        "supervised",
+        8,
+        16,
+    )
     estimate = await house.call("estimate_resources")
     low, high = estimate["gpu"]["memory_gib"]
     assert 0 < low < high

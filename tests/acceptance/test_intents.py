@@ -16,7 +16,9 @@ from tests.acceptance.model import BASE, results, told, use
 pytestmark = pytest.mark.anyio
 
 
-def once(answer: Callable[..., Any], meanwhile: Callable[[], Awaitable[None]], *, at: int = 3) -> Callable[..., Any]:
+def once(
+    answer: Callable[..., Any], meanwhile: Callable[[], Awaitable[None]], *, at: int = 3
+) -> Callable[..., Any]:
     """The same answers, while at the call of that number something else happens first."""
     calls = 0
 
@@ -64,7 +66,9 @@ async def test_rows_edited_while_they_are_sorted_keep_the_edit_and_their_neighbo
         row = (await house.rows())[-1]
         chosen.append(row.id)
         messages = [{"role": "user", "content": edited}]
-        done = await house.call("update_record", {"record_id": row.id, "updates": {"messages": messages}}, key="edit")
+        done = await house.call(
+            "update_record", {"record_id": row.id, "updates": {"messages": messages}}, key="edit"
+        )
         assert done["ok"]
 
     house.model.structured["topic_labels"] = once(house.model.structured["topic_labels"], edit, at=1)
@@ -89,7 +93,9 @@ async def test_topics_renamed_while_rows_are_generated_leave_no_row_behind() -> 
         await house.hear(words, use("adjust_topics", instruction=words))
         person = await house.hands.people.whois(OWNER)
         proposal = await house.proposal("topics")
-        assert (await house.desk.decide(house.tenant, proposal.id, person, approve=True, evidence="1")).accepted
+        assert (
+            await house.desk.decide(house.tenant, proposal.id, person, approve=True, evidence="1")
+        ).accepted
 
     asked = use("generate_synthetic_data", target_topics=["Shipping"], count_per_topic=20)
     house.model.structured["synthetic_rows"] = once(stages.fresh, rename, at=1)
@@ -147,7 +153,11 @@ async def test_asking_to_run_it_again_while_it_runs_starts_no_second_one() -> No
 async def test_three_messages_before_the_first_answer_are_one_turn_that_reads_them_all() -> None:
     house = await stages.in_coverage()
     turns, prose = len(house.model.turns), len(house.prose)
-    for text in ("how many rows are there?", "and which topic is smallest?", "sorry, also: what does balance mean?"):
+    for text in (
+        "how many rows are there?",
+        "and which topic is smallest?",
+        "sorry, also: what does balance mean?",
+    ):
         await house.send(text)
     house.model.script.append("Sixty; Shipping; how even the topics are.")
     await house.settle()
@@ -186,7 +196,11 @@ async def test_generate_a_hundred_then_no_delete_all_starts_nothing_even_when_it
     assert sorted(one.kind for one in await house.proposals()) == ["delete", "generation"]
     await house.say("yes")  # two cards are open: words alone cannot tell which
     assert (await house.workflow()).status == "active"
-    assert any(event["action"] == "proposal.approve" for data in house.of("notice") for event in data.get("buttons", []))
+    assert any(
+        event["action"] == "proposal.approve"
+        for data in house.of("notice")
+        for event in data.get("buttons", [])
+    )
     generation, delete = await house.proposal("generation"), await house.proposal("delete")
     await house.press("proposal.approve", delete.id)
     await house.press("proposal.approve", generation.id)
@@ -200,7 +214,9 @@ async def test_generate_a_hundred_alone_and_free_is_an_order_that_starts_at_once
     asked = use("generate_synthetic_data", target_topics=["Shipping"], count_per_topic=100)
     said = await house.say("generate 100 examples for Shipping", asked)
     assert house.last("generated")["kept"] == 100
-    (decision,) = [line for line in (await house.workflow()).history if line.what.startswith("approved: Generate")]
+    (decision,) = [
+        line for line in (await house.workflow()).history if line.what.startswith("approved: Generate")
+    ]
     assert decision.evidence == said
 
 
@@ -270,7 +286,9 @@ async def test_a_new_start_makes_only_what_is_missing() -> None:
     assert facts["partial"]
     missing = facts["asked"] - facts["kept"]
     house.model.structured["synthetic_rows"] = stages.fresh
-    await house.say("go on with it", use("generate_synthetic_data", target_topics=["Shipping"], count_per_topic=missing))
+    await house.say(
+        "go on with it", use("generate_synthetic_data", target_topics=["Shipping"], count_per_topic=missing)
+    )
     await house.approve()
     assert house.last("generated")["kept"] == missing
     assert (await house.counts())["shipping"] == 310

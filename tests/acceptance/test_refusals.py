@@ -129,7 +129,12 @@ async def footprint(house: House) -> object:
         return outside
     (workflow,) = found
     still = (workflow.steps, workflow.grader_version, workflow.dataset_version, workflow.deployment)
-    return (*outside, [task.id for task in await house.tasks()], [one.id for one in await house.proposals()], still)
+    return (
+        *outside,
+        [task.id for task in await house.tasks()],
+        [one.id for one in await house.proposals()],
+        still,
+    )
 
 
 # ---------------------------------------------------------------- R3

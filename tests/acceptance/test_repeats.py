@@ -18,7 +18,13 @@ async def footprint(house: House) -> object:
     return (
         [(task.id, task.operation, task.status, task.attempt) for task in await house.tasks()],
         [one.id for one in await house.proposals()],
-        (workflow.version, workflow.dataset_version, workflow.graders_made, len(workflow.dry_runs), workflow.spent_usd),
+        (
+            workflow.version,
+            workflow.dataset_version,
+            workflow.graders_made,
+            len(workflow.dry_runs),
+            workflow.spent_usd,
+        ),
         [line.what for line in workflow.history],
         len(house.slack.messages),
         len(house.model.requests),
@@ -47,8 +53,18 @@ async def test_a_mention_told_as_message_and_as_mention_is_heard_once() -> None:
     turns = len(house.model.turns)
     house.now += 1
     for kind, envelope in (("message", "Ev1"), ("app_mention", "Ev2"), ("app_mention", "Ev3")):
-        event = {"type": kind, "channel": CHANNEL, "user": OWNER, "text": f"<@{BOT}> status?", "ts": f"{house.now:.6f}"}
-        body = {"event_id": envelope, "team_id": house.tenant.team, "event": {**event, "thread_ts": house.thread}}
+        event = {
+            "type": kind,
+            "channel": CHANNEL,
+            "user": OWNER,
+            "text": f"<@{BOT}> status?",
+            "ts": f"{house.now:.6f}",
+        }
+        body = {
+            "event_id": envelope,
+            "team_id": house.tenant.team,
+            "event": {**event, "thread_ts": house.thread},
+        }
         arrival = parse.event(body, bot_user=BOT, team=house.tenant.team)
         assert arrival
         await house.state.accept(house.tenant, arrival.lane, arrival.item)
@@ -63,7 +79,10 @@ async def test_messages_that_arrive_in_the_wrong_order_are_read_in_the_order_the
     await house.send("generate 100", at=house.now)
     house.model.script.append("You do not want the hundred.")
     await house.settle()
-    assert [text.partition(": ")[2] for text in told(house.model.turns[-1])[-2:]] == ["generate 100", "no, delete all"]
+    assert [text.partition(": ")[2] for text in told(house.model.turns[-1])[-2:]] == [
+        "generate 100",
+        "no, delete all",
+    ]
 
 
 async def test_an_approval_older_than_its_card_approves_nothing() -> None:

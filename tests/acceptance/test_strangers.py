@@ -83,7 +83,11 @@ def _takes_text(schema: Json) -> bool:
 def _plain(schema: Json) -> Any:
     if "anyOf" in schema:
         return _plain(schema["anyOf"][0])
-    return schema["enum"][0] if "enum" in schema else {"object": {}, "array": [], "string": "x", "number": 1}[schema["type"]]
+    return (
+        schema["enum"][0]
+        if "enum" in schema
+        else {"object": {}, "array": [], "string": "x", "number": 1}[schema["type"]]
+    )
 
 
 async def test_no_tool_reaches_what_belongs_to_another_team() -> None:
@@ -119,7 +123,10 @@ async def test_no_tool_reaches_what_belongs_to_another_team() -> None:
 async def test_an_id_of_theirs_is_refused_in_so_many_words(tool: str, name: str, which: str) -> None:
     ours, theirs, ids = await two_teams()
     before = everything(theirs)
-    extra = {"update_record": {"updates": {"topic": "apples"}}, "start_finetune_workflow": {"training_goals": "x"}}
+    extra = {
+        "update_record": {"updates": {"topic": "apples"}},
+        "start_finetune_workflow": {"training_goals": "x"},
+    }
     result = await ours.call(tool, {name: ids[which], **extra.get(tool, {})})
     assert not result["ok"] and result["error"]
     assert everything(theirs) == before

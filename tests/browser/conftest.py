@@ -70,7 +70,7 @@ def hand(browser: Any, sandbox: str, tmp_path: Path) -> Iterator[Hand]:
     page.goto(sandbox)
     at_work = Hand(page, pictures)
     yield at_work
-    at_work.shot("last")
+    at_work.leave()
     context.close()
     assert faults == []
 

@@ -117,6 +117,11 @@ class Hand:
         self.page.set_viewport_size(DESKTOP)
         assert fits, f"{name} is wider than a phone"
 
+    def leave(self) -> None:
+        """A last look at the end of whatever is shown, for whoever wonders where it stopped."""
+        self.page.evaluate("document.querySelectorAll('.scroll').forEach(one => one.scrollTop = one.scrollHeight)")
+        self.shot("last")
+
     def _show(self, card: Any | None) -> None:
         if card is not None:
             card.evaluate("node => node.scrollIntoView({block: 'start'})")

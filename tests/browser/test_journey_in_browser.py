@@ -195,9 +195,9 @@ def _deploy_and_try(hand: Hand) -> None:
 
 def _commands(hand: Hand) -> None:
     hand.say("status")
-    hand.shots("status-in-thread", hand.card("Progress"))
+    hand.shots("status-in-thread", hand.card("Owner"))
     hand.say_in_channel("/finetune status")
-    hand.ephemeral("customer_support").scroll_into_view_if_needed()
+    hand.ephemeral("Customer support").scroll_into_view_if_needed()
     hand.shot("status")
     hand.say_in_channel("/finetune help")
     hand.ephemeral("Commands").scroll_into_view_if_needed()
@@ -209,7 +209,7 @@ def _home(hand: Hand) -> None:
     page.click("#sidebar >> text=Finetune")
     page.click("role=tab[name=Home]")
     page.locator("#home h3.header").filter(has_text="My workflows").wait_for(timeout=SHORT_MS)
-    page.locator("#home").get_by_text("customer_support").first.wait_for(timeout=SHORT_MS)
+    page.locator("#home").get_by_text("Customer support").first.wait_for(timeout=SHORT_MS)
     hand.shots("home")
 
 

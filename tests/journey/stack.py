@@ -12,6 +12,7 @@ Around them, in threads of the test: a Slack (the local workspace), an OpenAI-co
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import hmac
@@ -54,6 +55,7 @@ Process = Literal["web", "worker", "trainer"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "a-signing-secret-of-the-test"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of the test's webhooks").decode()
 CHANNEL = "C0MODELS"
 READY_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -325,6 +327,7 @@ class Stack:
             "EMBEDDING_MODEL": "standin-embedding",
             "BUDGET_USD": "500",
             "TRAINING_POLL_SECONDS": "0.5",
+            "TRAINING_WEBHOOK_SECRET": WEBHOOK_SECRET,
             "REDIS_URL": self.redis.url,
             **self._kept(),
             **self._more,
@@ -332,7 +335,9 @@ class Stack:
 
     def _serve_model(self) -> str:
         hook = f"http://127.0.0.1:{self.port}/webhooks/training" if self._webhooks else ""
-        config = replace(self._model_config, port=free_port(), webhook_url=hook)
+        config = replace(
+            self._model_config, port=free_port(), webhook_url=hook, webhook_secret=WEBHOOK_SECRET
+        )
         self._model = self._around.enter_context(WatchedModel(self.wires, config))
         return self._model.base_url
 
@@ -377,9 +382,7 @@ def _rooms(count: int) -> tuple[Room, ...]:
 
 def _command(name: str) -> list[str]:
     """What the Procfile says, run by this interpreter."""
-    lines = dict(
-        line.split(":", 1) for line in (ROOT / "Procfile").read_text().splitlines() if ":" in line
-    )
+    lines = dict(line.split(":", 1) for line in (ROOT / "Procfile").read_text().splitlines() if ":" in line)
     program, *arguments = lines[name].split()
     assert program == "finetune", lines[name]
     return [sys.executable, "-m", "bot.cli", *arguments]

@@ -53,7 +53,10 @@ def a_walk(stack: Stack, user: str = "U0ADA") -> Walk:
 
 def row(number: int, **more: Any) -> str:
     asked = f"Question {number}: how do I change the address of order {number * 37}?"
-    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": f"Open order {number}, then Edit."}]
+    turns = [
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": f"Open order {number}, then Edit."},
+    ]
     return json.dumps({"messages": turns, **more}, ensure_ascii=False)
 
 
@@ -89,7 +92,9 @@ FILES: dict[str, Case] = {
     "a picture": Case("chart.png", lambda: b"\x89PNG\r\n\x1a\n" * 9, ("cannot read", "chart.png", ".jsonl")),
     "an archive": Case("data.zip", a_zip, ("cannot read", "data.zip", ".jsonl")),
     "no extension": Case("data", lambda: lines().encode(), ("cannot read", ".jsonl")),
-    "a program in disguise": Case("data.jsonl", lambda: b"MZ\x90\x00\x03" * 500, ("this is a program", ".jsonl")),
+    "a program in disguise": Case(
+        "data.jsonl", lambda: b"MZ\x90\x00\x03" * 500, ("this is a program", ".jsonl")
+    ),
     "an archive in disguise": Case("data.jsonl", a_zip, ("ZIP archive", "unpack")),
     "nothing in it": Case("empty.jsonl", lambda: b"", ("empty",)),
     "only blank lines": Case("blank.jsonl", lambda: b"\n\n  \n", ("empty",)),
@@ -98,16 +103,24 @@ FILES: dict[str, Case] = {
     "lines as on Windows": Case("crlf.jsonl", lambda: lines(end="\r\n").encode(), ("4 of 4",), (4, 4)),
     "UTF-16": Case("utf16.jsonl", lambda: lines().encode("utf-16"), ("4 of 4",), (4, 4)),
     "invalid UTF-8": Case(
-        "latin.jsonl", lambda: with_line(row(9).encode().replace(b"change", b"\xff\xfe\xe9")), ("line 2", "UTF-8"), (4, 3)
+        "latin.jsonl",
+        lambda: with_line(row(9).encode().replace(b"change", b"\xff\xfe\xe9")),
+        ("line 2", "UTF-8"),
+        (4, 3),
     ),
     "one line of 20 MB": Case(
         "long.jsonl", lambda: with_line(row(9, note="x" * 20_000_000)), ("line 2", "20.0 MB"), (4, 3)
     ),
     "10,000 levels": Case(
-        "deep.jsonl", lambda: with_line('{"messages": ' + "[" * 10_000 + "]" * 10_000 + "}"), ("line 2", "deep"), (4, 3)
+        "deep.jsonl",
+        lambda: with_line('{"messages": ' + "[" * 10_000 + "]" * 10_000 + "}"),
+        ("line 2", "deep"),
+        (4, 3),
     ),
     "a gzip bomb": Case("bomb.jsonl.gz", lambda: gzip.compress(b"0" * 300_000_000, 9), ("unpacked",)),
-    "a gzip cut short": Case("short.jsonl.gz", lambda: gzip.compress(lines(1).encode())[:-4], ("cut off",), (1, 1)),
+    "a gzip cut short": Case(
+        "short.jsonl.gz", lambda: gzip.compress(lines(1).encode())[:-4], ("cut off",), (1, 1)
+    ),
     "NaN": Case("nan.jsonl", lambda: with_line(row(9)[:-1] + ', "score": NaN}'), ("line 2", "NaN"), (4, 3)),
     "duplicate keys": Case(
         "twice.jsonl", lambda: with_line(row(9)[:-1] + ', "messages": []}'), ("line 2", "twice"), (4, 3)
@@ -119,11 +132,16 @@ FILES: dict[str, Case] = {
     "a name of 500 characters": Case("n" * 494 + ".jsonl", lambda: lines().encode(), ("4 of 4",), (4, 4)),
     "markup in name and rows": Case(
         "<script>&<!channel>*_~`.jsonl",
-        lambda: lines(3).encode() + row(7).replace("Question", "<!channel> *_~ <script>alert(1)</script>").encode(),
+        lambda: (
+            lines(3).encode()
+            + row(7).replace("Question", "<!channel> *_~ <script>alert(1)</script>").encode()
+        ),
         ("4 of 4", "&lt;!channel&gt;"),
         (4, 4),
     ),
-    "over the limit": Case("large.jsonl", lambda: b"x" * (FILE_LIMIT + 1), ("larger than 26 MB", "max_file_bytes")),
+    "over the limit": Case(
+        "large.jsonl", lambda: b"x" * (FILE_LIMIT + 1), ("larger than 26 MB", "max_file_bytes")
+    ),
 }
 
 
@@ -208,17 +226,25 @@ def test_an_unknown_slash_word_gets_the_list_of_words(stack: Stack) -> None:
     assert stack.person("U0GRACE", ada.channel).messages() == [], "only who typed it sees the answer"
 
 
-def proposed(stack: Stack, goal: str = f"The goal: {GOAL}.") -> Walk:
-    """A thread whose topics wait for a decision."""
-    walk = a_walk(stack)
-    walk.begin("orders.jsonl", lines(24).encode(), goal)
-    walk.rest()
-    assert [one.kind for one in walk.proposals()] == ["topics"], walk.last_words()
-    return walk
+@pytest.fixture(scope="module")
+def ready(stack: Stack) -> list[Walk]:
+    """Threads whose topics wait for a decision, made all at once."""
+    walks = [a_walk(stack) for _ in range(8)]
+    for walk in walks:
+        walk.begin("orders.jsonl", lines(24).encode(), f"The goal: {GOAL}.")
+    rest(stack)
+    return walks
 
 
-def test_the_button_of_a_retired_card_says_so_and_does_nothing(stack: Stack) -> None:
-    walk = proposed(stack)
+@pytest.fixture
+def walk(ready: list[Walk]) -> Walk:
+    """One of them, of the test's own."""
+    one = ready.pop()
+    assert [proposal.kind for proposal in one.proposals()] == ["topics"], one.last_words()
+    return one
+
+
+def test_the_button_of_a_retired_card_says_so_and_does_nothing(stack: Stack, walk: Walk) -> None:
     (old,) = walk.proposals()
     card = walk.card(action="proposal.approve")
     walk.say("Add Complaints under General")
@@ -231,8 +257,7 @@ def test_the_button_of_a_retired_card_says_so_and_does_nothing(stack: Stack) -> 
     assert walk.workflow == before and [one.id for one in walk.proposals()] == [new.id]
 
 
-def test_a_guest_decides_nothing(stack: Stack) -> None:
-    walk = proposed(stack)
+def test_a_guest_decides_nothing(stack: Stack, walk: Walk) -> None:
     before = walk.workflow
     walk.click("proposal.approve", by="U0LINUS")
     assert [one.status for one in walk.proposals()] == ["open"] and walk.workflow == before
@@ -241,8 +266,7 @@ def test_a_guest_decides_nothing(stack: Stack) -> None:
     assert not walk.shows("Guests"), "the answer is for the one who clicked"
 
 
-def test_what_costs_is_approved_by_the_owner_only(stack: Stack) -> None:
-    walk = proposed(stack)
+def test_what_costs_is_approved_by_the_owner_only(stack: Stack, walk: Walk) -> None:
     walk.click("proposal.approve")
     walk.say("Generate 3 more examples")
     walk.click("proposal.approve", by="U0GRACE")
@@ -252,8 +276,7 @@ def test_what_costs_is_approved_by_the_owner_only(stack: Stack) -> None:
     assert grace.shows("Only <@U0ADA> can approve this")
 
 
-def test_two_clicks_at_once_decide_once(stack: Stack) -> None:
-    walk = proposed(stack)
+def test_two_clicks_at_once_decide_once(stack: Stack, walk: Walk) -> None:
     card = walk.card(action="proposal.approve")
     people = [stack.person(user, walk.person.channel) for user in ("U0ADA", "U0GRACE", "U0KATHERINE") * 2]
     with ThreadPoolExecutor(len(people)) as at_once:
@@ -265,8 +288,7 @@ def test_two_clicks_at_once_decide_once(stack: Stack) -> None:
     assert proposal is None or len(proposal.decisions) == 1
 
 
-def test_three_messages_before_the_first_answer_are_all_heard(stack: Stack) -> None:
-    walk = proposed(stack)
+def test_three_messages_before_the_first_answer_are_all_heard(stack: Stack, walk: Walk) -> None:
     asked = len(stack.model.agent_requests)
     walk.person.faults(shuffle_events=1_000)
     said = [
@@ -284,15 +306,15 @@ def test_three_messages_before_the_first_answer_are_all_heard(stack: Stack) -> N
     assert [one.kind for one in walk.proposals()] == ["topics"], "nothing was decided by the way"
 
 
-def test_stop_ends_what_runs_and_keeps_what_is_done(stack: Stack) -> None:
-    walk = proposed(stack)
+def test_stop_ends_what_runs_and_keeps_what_is_done(stack: Stack, walk: Walk) -> None:
     walk.click("proposal.approve")
 
     def stop() -> None:
         """The model holds its answer until the worker, which looks once a second, knows."""
         walk.heard(walk.person.post("stop", thread_ts=walk.thread_ts))
-        while not walk.tasks("generate")[0].cancel_requested:
-            time.sleep(0.05)
+        with ThreadPoolExecutor(1) as aside:  # this is the model's event loop
+            while not aside.submit(walk.tasks, "generate").result()[0].cancel_requested:
+                time.sleep(0.05)
         time.sleep(1.5)
 
     walk.say("Generate 300 more examples")
@@ -301,14 +323,12 @@ def test_stop_ends_what_runs_and_keeps_what_is_done(stack: Stack) -> None:
     assert wire.tripped.wait(60)
     walk.rest()
     assert walk.shows("Stopping")
-    (task,) = walk.tasks("generate")
-    print(task)
-    print(walk.workflow.rounds)
-    assert walk.workflow.valid_rows == 24 + sum(one.kept for one in walk.workflow.rounds)
+    (made,) = walk.workflow.rounds
+    assert made.kept + sum(made.rejected.values()) < made.asked
+    assert walk.workflow.valid_rows == 24 + made.kept
 
 
-def test_of_contradictory_orders_the_last_one_counts(stack: Stack) -> None:
-    walk = proposed(stack)
+def test_of_contradictory_orders_the_last_one_counts(stack: Stack, walk: Walk) -> None:
     walk.click("proposal.approve")
     stack.wires.arm(
         "agent",
@@ -337,11 +357,9 @@ FAULTS: dict[str, tuple[Json, str]] = {
 
 
 @pytest.fixture(scope="module")
-def idle(stack: Stack) -> Walk:
+def idle(ready: list[Walk]) -> Walk:
     """A thread in which nothing waits."""
-    walk = a_walk(stack)
-    walk.begin("orders.jsonl", lines(24).encode(), f"The goal: {GOAL}.")
-    walk.rest()
+    walk = ready.pop()
     walk.say("no")
     return walk
 
@@ -400,5 +418,7 @@ def a_click(stack: Stack, walk: Walk, card: Json, action: str, value: str) -> Js
             "is_ephemeral": False,
         },
         "message": {"ts": card["ts"], "thread_ts": walk.thread_ts},
-        "actions": [{"type": "button", "action_id": action, "block_id": "b", "value": value, "action_ts": stamp}],
+        "actions": [
+            {"type": "button", "action_id": action, "block_id": "b", "value": value, "action_ts": stamp}
+        ],
     }

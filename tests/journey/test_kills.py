@@ -73,7 +73,11 @@ def test_web_killed_in_every_turn_and_step(stack: Stack) -> None:
     struck("topic_labels", 2, lambda: walk.say("yes", rest=False))
     struck("agent", 2, lambda: walk.say("Generate 6 more examples", rest=False))
     struck("synthetic_rows", 1, lambda: _approve(walk, "Generate"))
-    struck("agent", 1, lambda: walk.say("Judge accuracy 40, tone 25, completeness 20 and brevity 15.", rest=False))
+    struck(
+        "agent",
+        1,
+        lambda: walk.say("Judge accuracy 40, tone 25, completeness 20 and brevity 15.", rest=False),
+    )
     struck(POST, 2, lambda: walk.say("test the grader on 5 rows", rest=False))
     walk.say("looks good")
     struck(FILES, 1, lambda: walk.say("upload the dataset", rest=False))
@@ -166,8 +170,18 @@ def assert_all_of_it_happened_once(walk: Walk) -> None:
     assert workflow.status == "completed" and workflow.deployment is not None, walk.last_words()
     assert all(workflow.steps[name].status == "completed" for name in STEP_NAMES)
     assert len(stack.training_jobs()) == 1, "one training job at the provider"
-    assert len(stack.provider("/v1/files?purpose=fine-tune")["data"]) == 2, "training and validation rows, once"
-    for operation in ("ingest", "categorize", "generate", "test_grader", "dry_run", "start_training", "deploy"):
+    assert len(stack.provider("/v1/files?purpose=fine-tune")["data"]) == 2, (
+        "training and validation rows, once"
+    )
+    for operation in (
+        "ingest",
+        "categorize",
+        "generate",
+        "test_grader",
+        "dry_run",
+        "start_training",
+        "deploy",
+    ):
         assert [task.status for task in walk.tasks(operation)] == ["finished"], operation
     (made,) = workflow.rounds
     assert workflow.valid_rows == 487 + made.kept
@@ -177,7 +191,13 @@ def assert_all_of_it_happened_once(walk: Walk) -> None:
         assert whats.count(f"{name} completed") == 1, whats
     assert len([what for what in whats if what.startswith("approved: ")]) == 5
     assert doubled(walk) == [], "no card was posted twice"
-    for told in ("rows valid", "Rows sorted into topics", "Examples added", "Grader test", "Training started"):
+    for told in (
+        "rows valid",
+        "Rows sorted into topics",
+        "Examples added",
+        "Grader test",
+        "Training started",
+    ):
         assert len(walk.cards(told)) == 1, told
     assert len([one for one in walk.cards("Training finished") if "your model" in words(one)]) == 1
     assert walk.person.cards_invalid() == []

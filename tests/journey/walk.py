@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from bot.sandbox.workspace.person import Person, buttons, words
 from storage import keys
+from storage.errors import StorageError
 from storage.ports import State
 from storage.records import InboxItem, Proposal, Task, Workflow
 from tests.journey.stack import CHANNEL, Stack
@@ -104,7 +106,9 @@ class Walk:
 
     def wait_for(self, contains: str = "", *, action: str = "") -> Json:
         """The newest such card as soon as there is one."""
-        _until(lambda: bool(self.cards(contains, action=action)), f"no card with {contains!r} {action!r}", self)
+        _until(
+            lambda: bool(self.cards(contains, action=action)), f"no card with {contains!r} {action!r}", self
+        )
         return self.card(contains, action=action)
 
     def last_words(self, messages: int = 6) -> str:
@@ -153,8 +157,16 @@ async def _moving(state: State, stack: Stack) -> list[str]:
 
 
 def _until(true: Callable[[], bool], why: str | Callable[[], str], walk: Walk | None) -> None:
+    """Redis may be away meanwhile: then it is not true yet."""
+
+    def is_true() -> bool:
+        try:
+            return true()
+        except (RedisError, StorageError):
+            return False
+
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true():
+    while not is_true():
         if time.monotonic() > deadline:
             reason = why if isinstance(why, str) else why()
             raise AssertionError(f"{reason}\n{walk.last_words() if walk and walk.thread_ts else ''}")

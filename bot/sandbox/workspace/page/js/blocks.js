@@ -53,6 +53,7 @@ function table(block) {
   const align = (n) => block.column_settings?.[n]?.align;
   const row = (cells, tag, scope) => el("tr", {}, cells.map((held, n) => {
     const node = el(tag, { scope }, cell(held));
+    if (!block.column_settings?.[n]?.is_wrapped) node.classList.add("one-line");
     if (align(n) || held.type === "raw_number") node.style.textAlign = align(n) ?? "right";
     return node;
   }));

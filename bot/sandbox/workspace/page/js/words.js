@@ -31,7 +31,7 @@ const mention = (text) => el("span.mention", {}, text);
 // mrkdwn ---------------------------------------------------------------------------------------------------------
 
 export function mrkdwn(text) {
-  const out = el("div.words");
+  const out = el("div.words.mrkdwn");
   for (const [index, part] of text.split(/```\n?([\s\S]*?)```/g).entries()) {
     if (index % 2) out.append(el("pre", {}, el("code", {}, unescaped(part.replace(/<([^|>]+)(\|[^>]*)?>/g, "$1")))));
     else if (part) out.append(...mrkdwnLines(part));
@@ -79,14 +79,28 @@ function angled(token) {
   const [target, label] = token.split("|");
   if (target.startsWith("@")) return mention("@" + (names.people[target.slice(1)] ?? label ?? target.slice(1)));
   if (target.startsWith("#")) return mention("#" + (names.channels[target.slice(1)] ?? label ?? target.slice(1)));
-  if (target.startsWith("!date^")) return el("time", {}, date(target, label));
+  if (target.startsWith("!date^")) return el("time", { title: new Date(Number(target.split("^")[1]) * 1000).toLocaleString() }, date(target, label));
   if (target.startsWith("!")) return mention("@" + (label?.replace(/^@/, "") ?? target.slice(1)));
   return link(unescaped(target), label ? unescaped(label) : null);
 }
 
+// <!date^stamp^format^link|fallback>: the reader's own time zone and words, near days by name.
 function date(target, label) {
-  const stamp = Number(target.split("^")[1]);
-  return Number.isFinite(stamp) ? new Date(stamp * 1000).toLocaleString() : label ?? target;
+  const [, stamp, format] = target.split("^");
+  const at = new Date(Number(stamp) * 1000);
+  if (!stamp || !format || Number.isNaN(at.getTime())) return label ?? target;
+  return format.replace(/\{(\w+)\}/g, (whole, name) => (DATES[name.replace(/_pretty$/, "")] ? dated(name, at) : whole));
+}
+
+const DATES = { date_num: { year: "numeric", month: "2-digit", day: "2-digit" }, date: { day: "numeric", month: "long", year: "numeric" },
+  date_short: { day: "numeric", month: "short", year: "numeric" }, date_long: { weekday: "long", day: "numeric", month: "long", year: "numeric" },
+  time: { hour: "2-digit", minute: "2-digit" }, time_secs: { hour: "2-digit", minute: "2-digit", second: "2-digit" } };
+
+function dated(name, at) {
+  const midnight = (day) => new Date(day.getFullYear(), day.getMonth(), day.getDate()).getTime();
+  const days = Math.round((midnight(at) - midnight(new Date())) / 86400000);
+  if (name.endsWith("_pretty") && Math.abs(days) <= 1) return ["yesterday", "today", "tomorrow"][days + 1];
+  return at.toLocaleString(undefined, DATES[name.replace(/_pretty$/, "")]);
 }
 
 export function textObject(object) {
