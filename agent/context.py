@@ -21,7 +21,9 @@ def prompt(name: str) -> str:
     return (files("agent") / "prompts" / f"{name}.md").read_text(encoding="utf-8").strip()
 
 
-def closing(workflow: Workflow | None, tasks: Sequence[Task], proposals: Sequence[Proposal], tools: Sequence[Tool]) -> str:
+def closing(
+    workflow: Workflow | None, tasks: Sequence[Task], proposals: Sequence[Proposal], tools: Sequence[Tool]
+) -> str:
     """The last system message of a request."""
     step = flow.current_step(workflow) if workflow else "not_started"
     state = json.dumps(block(workflow, tasks, proposals), ensure_ascii=False)

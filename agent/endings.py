@@ -29,7 +29,9 @@ class TurnOutcome:
 
 async def answered(session: Session, text: str) -> TurnOutcome:
     """The model's answer; "" when the cards of its tools say everything."""
-    event = notices.prose(text, channel=_channel(session), thread_ts=session.turn.thread_ts, key=f"{session.id}:prose")
+    event = notices.prose(
+        text, channel=_channel(session), thread_ts=session.turn.thread_ts, key=f"{session.id}:prose"
+    )
     await _end(session, said=text, events=(event,) if text else ())
     return TurnOutcome("answered", model_calls=session.replies + 1)
 
@@ -52,7 +54,9 @@ async def wait(session: Session) -> TurnOutcome:
         return await said_by_code(session, "failed", text, level="error")
     if not session.waits:
         event = _notice(session, notices.waiting_text(len(session.said())), part="waiting", level="warning")
-        await session.deps.state.commit(session.turn.tenant, Change(events=(event,), lease=session.turn.lease))
+        await session.deps.state.commit(
+            session.turn.tenant, Change(events=(event,), lease=session.turn.lease)
+        )
     pause = min(limits.longest_pause_seconds, limits.first_pause_seconds * 2.0 ** min(session.waits, 10))
     await session.write({"kind": "waiting", "attempt": session.waits + 1, "since": since})
     return TurnOutcome("waiting", retry_after=pause, model_calls=session.replies)
@@ -88,7 +92,8 @@ async def _commit(session: Session, change: Change) -> None:
 def _closed(session: Session, now: float) -> list[Json]:
     """No call without a result may enter the transcript: servers refuse such a conversation."""
     return [
-        transcript.from_result(call["id"], failed("The turn was stopped."), at=now) for call in session.pending
+        transcript.from_result(call["id"], failed("The turn was stopped."), at=now)
+        for call in session.pending
     ]
 
 
@@ -108,7 +113,9 @@ async def _by_code(session: Session) -> list[OutboxEvent]:
     listed = {name: result for name, result in session.results if result.get("missing")}
     succeeded = {name for name, result in session.results if result.get("ok")}
     titles = {tool.name: tool.title for tool in session.tools}
-    mended = {name for name, result in listed.items() if result.get("next") in succeeded}  # the model saw to it at once
+    mended = {
+        name for name, result in listed.items() if result.get("next") in succeeded
+    }  # the model saw to it at once
     refused = [name for name in listed if name in titles and name not in succeeded | mended]
     workflow = await session.workflow() if refused else None
     events = [_refusal(session, name, titles[name], listed[name], workflow) for name in refused]
@@ -135,7 +142,9 @@ def _notice(
 ) -> OutboxEvent:
     key = f"{session.id}:{part}"
     thread = session.turn.thread_ts
-    return notices.notice(text, channel=_channel(session), thread_ts=thread, key=key, level=level, buttons=buttons)
+    return notices.notice(
+        text, channel=_channel(session), thread_ts=thread, key=key, level=level, buttons=buttons
+    )
 
 
 def _channel(session: Session) -> str:

@@ -93,9 +93,16 @@ class _Batch:
         wanted: words.Intent | Json | None = session.intents.get(item.id)
         if wanted is None:
             proposals = await session.proposals() if words.may_decide(item) else ()
-            wanted = await words.intent(item, later, proposals, shown=session.deps.state, tenant=session.turn.tenant)
+            wanted = await words.intent(
+                item, later, proposals, shown=session.deps.state, tenant=session.turn.tenant
+            )
             if isinstance(wanted, words.Intent):
-                entry = {"kind": "deciding", "item": item.id, "proposal": wanted.proposal_id, "approve": wanted.approve}
+                entry = {
+                    "kind": "deciding",
+                    "item": item.id,
+                    "proposal": wanted.proposal_id,
+                    "approve": wanted.approve,
+                }
                 await session.write(entry)
         if not isinstance(wanted, words.Intent):
             return wanted

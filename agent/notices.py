@@ -22,12 +22,17 @@ def prose(text: str, *, channel: str, thread_ts: str, key: str) -> OutboxEvent:
     """The model's answer, cut to what one message carries."""
     encoded = text.encode()
     if len(encoded) > PROSE_BYTES:
-        text = encoded[:PROSE_BYTES].decode(errors="ignore") + "\n\n… (cut here: the answer was too long for one message)"
+        text = (
+            encoded[:PROSE_BYTES].decode(errors="ignore")
+            + "\n\n… (cut here: the answer was too long for one message)"
+        )
     data = {"text": text, "feedback": True}
     return OutboxEvent(kind="prose", channel=channel, thread_ts=thread_ts, data=data, key=key)
 
 
-def notice(text: str, *, channel: str, thread_ts: str, key: str, level: str = "info", buttons: Sequence[Json] = ()) -> OutboxEvent:
+def notice(
+    text: str, *, channel: str, thread_ts: str, key: str, level: str = "info", buttons: Sequence[Json] = ()
+) -> OutboxEvent:
     data: Json = {"text": text, "level": level, **({"buttons": list(buttons)} if buttons else {})}
     return OutboxEvent(kind="notice", channel=channel, thread_ts=thread_ts, data=data, key=key)
 
@@ -45,7 +50,13 @@ def refusal_buttons(result: Json, workflow: Workflow | None) -> list[Json]:
 
 
 def waiting_text(messages: int) -> str:
-    what = "Your message is" if messages == 1 else f"Your {messages} messages are" if messages else "What happened is"
+    what = (
+        "Your message is"
+        if messages == 1
+        else f"Your {messages} messages are"
+        if messages
+        else "What happened is"
+    )
     return f"The model does not answer just now. {what} kept, and I go on as soon as it is back; nothing needs repeating."
 
 

@@ -81,11 +81,17 @@ def position(step: str) -> str:
     return f"step {STEP_NAMES.index(step) + 1} of {len(STEP_NAMES)}" if step in STEP_NAMES else ""
 
 
-def welcome_back(workflow: Workflow, tasks: Sequence[Task], proposals: Sequence[Proposal], now: float) -> Json:
+def welcome_back(
+    workflow: Workflow, tasks: Sequence[Task], proposals: Sequence[Proposal], now: float
+) -> Json:
     """The event that tells the model that somebody returns after an hour or more: facts, in few words."""
     step = flow.current_step(workflow)
     last = workflow.history[-1] if workflow.history else None
-    done = {name: state.summary for name, state in workflow.steps.items() if state.status in ("completed", "skipped")}
+    done = {
+        name: state.summary
+        for name, state in workflow.steps.items()
+        if state.status in ("completed", "skipped")
+    }
     return {
         "event": "welcome_back",
         "position": position(step),

@@ -31,7 +31,9 @@ from tasks.step import Need, StepError
 from tasks.workflow import Missing
 
 RESULT_CHARACTERS = 12_000
-WORKFLOW_ID = "workflow_id"  # every tool takes it and it means the thread's; no schema spends tokens on saying so
+WORKFLOW_ID = (
+    "workflow_id"  # every tool takes it and it means the thread's; no schema spends tokens on saying so
+)
 log = logging.getLogger(__name__)
 ToolResult = Json
 
@@ -72,7 +74,9 @@ class ToolContext:
     def flow(self) -> Workflow:
         """The workflow, for tools that declare needs: `Tool.call` has refused before when there is none."""
         if self.workflow is None:
-            raise StepError("There is no workflow in this thread yet: upload a JSONL file here.", next="upload a file")
+            raise StepError(
+                "There is no workflow in this thread yet: upload a JSONL file here.", next="upload a file"
+            )
         return self.workflow
 
     async def fresh(self) -> Workflow:
@@ -119,10 +123,14 @@ class Tool:
         """Parse, check, run. Every trouble comes back as a result; `LostLease` and an unreachable state store are raised."""
         parsed = self._parsed(arguments)
         if isinstance(parsed, str):
-            return failed(f"The arguments of {self.name} cannot be used: {parsed} Call it again with this changed.")
+            return failed(
+                f"The arguments of {self.name} cannot be used: {parsed} Call it again with this changed."
+            )
         named = parsed.pop(WORKFLOW_ID, None)
         if named and (ctx.workflow is None or named != ctx.workflow.id):
-            return failed("There is no such workflow in this thread; leave workflow_id out to mean this thread's.")
+            return failed(
+                "There is no such workflow in this thread; leave workflow_id out to mean this thread's."
+            )
         missing = flow.may_start(ctx.workflow, self.needs, parsed) if self.needs else ()
         if missing:
             return refused(missing)
@@ -212,7 +220,12 @@ def refused(missing: Iterable[Missing]) -> ToolResult:
     listed = [{"code": item.code, "message": item.message} for item in missing]
     first = listed[0]["code"] if listed else ""
     words = " ".join(item["message"] for item in listed)
-    return {"ok": False, "error": f"Not yet: {words}", "missing": listed, "next": flow.NEXT_ACTION.get(first, "")}
+    return {
+        "ok": False,
+        "error": f"Not yet: {words}",
+        "missing": listed,
+        "next": flow.NEXT_ACTION.get(first, ""),
+    }
 
 
 def from_refusal(refusal: Refusal) -> ToolResult:
@@ -227,14 +240,20 @@ def bounded(result: ToolResult, limit: int = RESULT_CHARACTERS) -> ToolResult:
     if len(text) <= limit:
         return result
     kept: Json = {name: result[name] for name in ("ok", "error", "missing", "next") if name in result}
-    return {**kept, "cut": f"the result has {len(text)} characters; this is its beginning", "text": text[:limit]}
+    return {
+        **kept,
+        "cut": f"the result has {len(text)} characters; this is its beginning",
+        "text": text[:limit],
+    }
 
 
 def _internal(name: str, call_id: str, error: Exception) -> ToolResult:
     id = short_id("e", name, call_id)[:9]
     log.error("tool %s failed, internal error %s", name, id, exc_info=error)
     kind = "storage" if isinstance(error, StorageError) else "internal"
-    return failed(f"Internal error {id}. Tell the person that this did not work and give them the id.", code=kind)
+    return failed(
+        f"Internal error {id}. Tell the person that this did not work and give them the id.", code=kind
+    )
 
 
 # ---------------------------------------------------------------- signature and docstring to schema
@@ -259,7 +278,9 @@ def _arguments_model(name: str, body: Body, about: Mapping[str, str]) -> type[Ba
     fields: dict[str, Any] = {}
     for parameter in list(inspect.signature(body).parameters.values())[1:]:
         if parameter.name not in about or parameter.name not in hints:
-            raise TypeError(f"{name}: the parameter {parameter.name} needs a type and a line under Parameters")
+            raise TypeError(
+                f"{name}: the parameter {parameter.name} needs a type and a line under Parameters"
+            )
         default = ... if parameter.default is inspect.Parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], Field(default, description=about[parameter.name]))
     return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
@@ -318,5 +339,3 @@ def _mistake(kind: str, message: str, known: Mapping[str, Any]) -> str:
     if kind == "missing":
         return "this parameter is required"
     return message[:1].lower() + message[1:].rstrip(".")
-
-

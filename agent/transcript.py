@@ -14,7 +14,9 @@ from storage.records import InboxItem, Json
 from tasks.models.port import ChatReply, Message, ToolCall
 
 KEPT_CHARACTERS = 60_000
-STEP_CHARACTERS = 40_000  # the front moves by this much at once, so that most turns find their whole prefix cached
+STEP_CHARACTERS = (
+    40_000  # the front moves by this much at once, so that most turns find their whole prefix cached
+)
 LEAST_CHARACTERS = 300  # what a message counts at least: bounds their number below what the store keeps
 MESSAGE_CHARACTERS = 20_000  # of one person's text; more is cut and said so
 LAST_MESSAGES = 400

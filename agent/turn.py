@@ -143,7 +143,11 @@ async def _request(session: Session) -> ChatRequest:
 async def _keep(session: Session, reply: ChatReply) -> None:
     """Journal a reply before its tools run. Calls get ids of ours: models repeat theirs, or leave them out."""
     calls = [
-        {"id": short_id("c", session.id, str(session.calls + place)), "name": call.name, "arguments": call.arguments}
+        {
+            "id": short_id("c", session.id, str(session.calls + place)),
+            "name": call.name,
+            "arguments": call.arguments,
+        }
         for place, call in enumerate(reply.tool_calls)
     ]
     at, cost = session.deps.clock(), session.cost_usd
@@ -165,7 +169,9 @@ async def _run_pending(session: Session, stopped: Callable[[], Awaitable[bool]])
 
 async def _call(session: Session, call: Json, place: int) -> Json:
     if place >= session.limits.calls_per_reply:
-        return failed(f"At most {session.limits.calls_per_reply} calls at once. Go on with the results you have.")
+        return failed(
+            f"At most {session.limits.calls_per_reply} calls at once. Go on with the results you have."
+        )
     tool = next((tool for tool in session.tools if tool.name == call["name"]), None)
     if tool is None:
         known = ", ".join(tool.name for tool in session.tools)

@@ -17,7 +17,9 @@ from tasks.desk import Desk
 from tasks.drafting import Person
 from tasks.rules import approvals
 
-_TAKES_BACK = re.compile(r"(?:no|nope|not|wait|stop|cancel|actually|hold|dont|hang on|never mind|nevermind|forget)\b")
+_TAKES_BACK = re.compile(
+    r"(?:no|nope|not|wait|stop|cancel|actually|hold|dont|hang on|never mind|nevermind|forget)\b"
+)
 _LEANS_TO_YES = re.compile(
     r"(?:yes|yeah|yep|yup|sure|ok|okay|approve|approved|confirm|confirmed|go|fine|great|perfect|sounds|looks|good|do|start|please)\b"
 )
@@ -42,7 +44,12 @@ def may_decide(item: InboxItem) -> bool:
 
 
 async def intent(
-    item: InboxItem, later: Sequence[InboxItem], proposals: Sequence[Proposal], *, shown: Outbox, tenant: Tenant
+    item: InboxItem,
+    later: Sequence[InboxItem],
+    proposals: Sequence[Proposal],
+    *,
+    shown: Outbox,
+    tenant: Tenant,
 ) -> Intent | Json | None:
     """What the words ask to decide; an event that says why they do not; None when they are no such words.
 
@@ -52,11 +59,15 @@ async def intent(
         return None
     if len(proposals) > 1:
         titles = [proposal.title for proposal in proposals]
-        return undecided(f"{len(proposals)} proposals are open; the button of the one that is meant decides", titles)
+        return undecided(
+            f"{len(proposals)} proposals are open; the button of the one that is meant decides", titles
+        )
     if any(_takes_back(other) for other in later if other.user == item.user):
         return undecided("a later message says otherwise; the button decides", [proposals[0].title])
     if not await _is_newer(item, proposals[0], shown, tenant):
-        return undecided("the message is older than the proposal's card; the button decides", [proposals[0].title])
+        return undecided(
+            "the message is older than the proposal's card; the button decides", [proposals[0].title]
+        )
     return Intent(proposals[0].id, approvals.is_approval(item.text))
 
 
@@ -66,10 +77,16 @@ async def carry_out(wanted: Intent, item: InboxItem, person: Person, *, desk: De
     decided = await desk.decide(tenant, wanted.proposal_id, person, approve=wanted.approve, evidence=evidence)
     proposal = decided.proposal
     if proposal is None or not (decided.accepted or _is_ours(proposal, person, evidence)):
-        return undecided(decided.answer or "the proposal is no longer open", [proposal.title] if proposal else [])
+        return undecided(
+            decided.answer or "the proposal is no longer open", [proposal.title] if proposal else []
+        )
     facts = {"kind": proposal.kind, "title": proposal.title, "by": person.id, "proposal_id": proposal.id}
     if proposal.status == "open":
-        return {"event": "approval_recorded", **facts, "still_needed": proposal.needed - len(proposal.decisions)}
+        return {
+            "event": "approval_recorded",
+            **facts,
+            "still_needed": proposal.needed - len(proposal.decisions),
+        }
     return {"event": "proposal_approved" if wanted.approve else "proposal_rejected", **facts}
 
 
@@ -137,4 +154,6 @@ def _seconds(ts: object) -> float | None:
 
 
 def _is_ours(proposal: Proposal, person: Person, evidence: str) -> bool:
-    return any(decision.user == person.id and decision.evidence == evidence for decision in proposal.decisions)
+    return any(
+        decision.user == person.id and decision.evidence == evidence for decision in proposal.decisions
+    )

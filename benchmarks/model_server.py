@@ -17,7 +17,9 @@ class ModelProcess:
 
     def __enter__(self) -> ModelProcess:
         ours, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=_serve, args=(theirs,), daemon=True
+        )
         self._process.start()
         self.base_url = f"http://127.0.0.1:{ours.recv()}/v1"
         return self
@@ -45,7 +47,9 @@ async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             head = await reader.readuntil(b"\r\n\r\n")
             body = await reader.readexactly(_length(head))
             content = json.dumps(_completion(json.loads(body))).encode()
-            lines = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+            lines = (
+                f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+            )
             writer.write(lines.encode() + content)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
@@ -68,6 +72,11 @@ def _completion(asked: dict[str, Any]) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": "Ten rows are valid." if answered else None}
     if not answered:
         message["tool_calls"] = [TOOL_CALL]
-    choice = {"index": 0, "message": message, "finish_reason": "stop" if answered else "tool_calls", "logprobs": None}
+    choice = {
+        "index": 0,
+        "message": message,
+        "finish_reason": "stop" if answered else "tool_calls",
+        "logprobs": None,
+    }
     head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": asked["model"]}
     return {**head, "choices": [choice], "usage": USAGE}

@@ -140,7 +140,9 @@ async def _ours(base_url: str, chat: ChatModel, state: State, tools: Sequence[To
         nonlocal count
         count += 1
         lane = keys.lane("C1", f"{count}.0")
-        item = InboxItem(f"m{count}", "message", "U1", "how many rows are valid?", time.time(), {"ts": f"{count}.1"})
+        item = InboxItem(
+            f"m{count}", "message", "U1", "how many rows are valid?", time.time(), {"ts": f"{count}.1"}
+        )
         await state.accept(tenant, lane, item)
         lease = await state.claim(tenant, lane, seconds=60)
         assert lease
@@ -157,10 +159,20 @@ async def _workflow(deps: Deps, tenant: Tenant) -> None:
     writer = deps.datasets.writer(tenant, "d1")
     parts, index = writer.finish()
     empty = deps.datasets.write_version(tenant, "d1", parts, index, operation="ingest", by="U1", at=0.0)
-    rows = [Row(id=f"r{n}", input=Input(messages=[{"role": "user", "content": f"Where is invoice {n}?"}])) for n in range(10)]
+    rows = [
+        Row(id=f"r{n}", input=Input(messages=[{"role": "user", "content": f"Where is invoice {n}?"}]))
+        for n in range(10)
+    ]
     made = deps.datasets.append_rows(empty, rows, check=check_row, operation="ingest", by="U1", at=0.0)
     begun = flow.create(
-        id="w1", tenant=tenant, channel="C1", thread_ts="1.0", owner="U1", name="Bench", goal="be helpful", at=0.0
+        id="w1",
+        tenant=tenant,
+        channel="C1",
+        thread_ts="1.0",
+        owner="U1",
+        name="Bench",
+        goal="be helpful",
+        at=0.0,
     )
     stands = replace(begun, dataset_id="d1", dataset_version=made.version, total_rows=10, valid_rows=10)
     dataset = Dataset("d1", tenant, "Bench", "bench.jsonl", "U1", 0.0, latest=made.version)
@@ -191,19 +203,27 @@ def _client(base_url: str) -> openai.AsyncOpenAI:
 
 def _bare_loop(client: openai.AsyncOpenAI, offered: Sequence[Tool]) -> Turn:
     functions = [
-        {"name": tool.name, "description": tool.description, "parameters": tool.parameters} for tool in offered
+        {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+        for tool in offered
     ]
     tools: Any = [{"type": "function", "function": function} for function in functions]
 
     async def turn() -> None:
-        messages: Any = [{"role": "system", "content": prompt("system")}, {"role": "user", "content": QUESTION}]
+        messages: Any = [
+            {"role": "system", "content": prompt("system")},
+            {"role": "user", "content": QUESTION},
+        ]
         while True:
-            reply = await client.chat.completions.create(model=MODEL, messages=messages, tools=tools, temperature=0.2)
+            reply = await client.chat.completions.create(
+                model=MODEL, messages=messages, tools=tools, temperature=0.2
+            )
             message = reply.choices[0].message
             if not message.tool_calls:
                 return
             messages.append(message.model_dump(exclude_none=True))
-            messages += [{"role": "tool", "tool_call_id": call.id, "content": RESULT} for call in message.tool_calls]
+            messages += [
+                {"role": "tool", "tool_call_id": call.id, "content": RESULT} for call in message.tool_calls
+            ]
 
     return turn
 

@@ -17,7 +17,42 @@ ROWS_PER_CLUSTER = 4  # below that a cluster is an accident
 JUDGED_ROWS = 800  # silhouette is quadratic
 TERMS, EXAMPLES = 10, 5
 COURTESY = frozenset(
-    ["hi", "hello", "hey", "dear", "thanks", "thank", "please", "sorry", "kindly", "regards", "cheers", "help", "need", "want", "like", "know", "tell", "just", "really", "good", "morning", "afternoon", "evening", "does", "did", "can", "could", "would", "should", "will", "get", "got", "try", "tried"]
+    [
+        "hi",
+        "hello",
+        "hey",
+        "dear",
+        "thanks",
+        "thank",
+        "please",
+        "sorry",
+        "kindly",
+        "regards",
+        "cheers",
+        "help",
+        "need",
+        "want",
+        "like",
+        "know",
+        "tell",
+        "just",
+        "really",
+        "good",
+        "morning",
+        "afternoon",
+        "evening",
+        "does",
+        "did",
+        "can",
+        "could",
+        "would",
+        "should",
+        "will",
+        "get",
+        "got",
+        "try",
+        "tried",
+    ]
 )
 _WORD = re.compile(r"[^\W\d_]+")
 

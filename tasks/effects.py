@@ -96,7 +96,7 @@ def _grader(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effec
     changed = flow.skip_open_data_steps(
         replace(workflow, grader_version=number, graders_made=number), by=by, at=at
     )
-    summary = f"{proposal.payload['kind']} v{number}"
+    summary = f"{str(proposal.payload['kind']).replace('_', ' ')} v{number}"
     return Effect(flow.finish(changed, "grader_config", summary=summary, by=by, at=at), records=(grader,))
 
 

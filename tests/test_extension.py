@@ -33,7 +33,9 @@ pytestmark = pytest.mark.anyio
 
 async def count_words(ctx: StepContext, params: Json) -> StepReport:
     manifest = ctx.deps.datasets.manifest(TENANT, ctx.workflow.dataset_id, ctx.workflow.dataset_version)
-    words = sum(len(str(row.input.messages[-1]["content"]).split()) for row in ctx.deps.datasets.iter_rows(manifest))
+    words = sum(
+        len(str(row.input.messages[-1]["content"]).split()) for row in ctx.deps.datasets.iter_rows(manifest)
+    )
     return StepReport(facts={"words": words}, view="words")
 
 
@@ -45,7 +47,9 @@ async def test_a_step_is_one_file_and_one_line() -> None:
     workflow = await world.workflow(world.dataset(rows({"login": 3})))
     operations = registry(*OPERATIONS.values(), WORDS)
     queue = FakeQueue()
-    desk = Desk(state=world.state, queue=queue, settings=world.settings, operations=operations, clock=lambda: 1000.0)
+    desk = Desk(
+        state=world.state, queue=queue, settings=world.settings, operations=operations, clock=lambda: 1000.0
+    )
 
     started = await desk.start(TENANT, workflow, "count_words", {}, by="U1", key="k")
     assert isinstance(started, Started)
@@ -66,7 +70,16 @@ def test_a_card_is_one_function_and_one_line() -> None:
 
 
 def test_every_view_that_a_step_names_is_registered() -> None:
-    named = {"overview", "categorised", "generated", "preview", "grader_test", "uploaded", "viability", "dry_run"}
+    named = {
+        "overview",
+        "categorised",
+        "generated",
+        "preview",
+        "grader_test",
+        "uploaded",
+        "viability",
+        "dry_run",
+    }
     assert named <= set(VIEWS)
 
 

@@ -48,7 +48,9 @@ async def propose(ctx: ToolContext, draft: Draft, **facts: Any) -> ToolResult:
     return ok(status="proposed", proposal_id=made.id, title=made.title, note=note, **facts)
 
 
-async def propose_as_ordered(ctx: ToolContext, draft: Draft, wanted: ExplicitOrder, **facts: Any) -> ToolResult:
+async def propose_as_ordered(
+    ctx: ToolContext, draft: Draft, wanted: ExplicitOrder, **facts: Any
+) -> ToolResult:
     """As `propose`; but where it is free and a person's own words ordered exactly this, those words approve it."""
     result = await propose(ctx, draft, **facts)
     if not result["ok"] or draft.ceiling_usd > 0:
@@ -59,7 +61,11 @@ async def propose_as_ordered(ctx: ToolContext, draft: Draft, wanted: ExplicitOrd
                 ctx.tenant, result["proposal_id"], said.person, approve=True, evidence=said.evidence
             )
             if decided.accepted:
-                return {**result, "status": "started", "note": "Ordered in so many words and free of cost: it has started."}
+                return {
+                    **result,
+                    "status": "started",
+                    "note": "Ordered in so many words and free of cost: it has started.",
+                }
     return result
 
 
@@ -75,12 +81,17 @@ async def consent_refusal(ctx: ToolContext) -> ToolResult | None:
         return None
     provider = ctx.deps.settings.provider
     if await open_proposal(ctx, "consent") is None:
-        what = ["rows of this dataset, for topics, generation, judging and training", "nothing before somebody agrees"]
+        what = [
+            "rows of this dataset, for topics, generation, judging and training",
+            "nothing before somebody agrees",
+        ]
         payload = {"provider": provider, "consent_id": consent_id(provider), "what": what}
         await ctx.desk.propose(
             ctx.flow, Draft("consent", f"Send rows to {provider}", payload), by=ctx.actor.id, key=ctx.call_id
         )
-    missing = Missing("consent", f"Nobody has agreed yet that rows may be sent to {provider}: press Agree on the card.")
+    missing = Missing(
+        "consent", f"Nobody has agreed yet that rows may be sent to {provider}: press Agree on the card."
+    )
     listed = [{"code": missing.code, "message": missing.message}]
     return {"ok": False, "error": missing.message, "missing": listed, "next": "agree on the consent card"}
 
@@ -94,7 +105,9 @@ async def head(ctx: ToolContext) -> Head:
 async def manifest(ctx: ToolContext) -> Manifest:
     """The whole list of parts of that version."""
     flow = ctx.flow
-    return await asyncio.to_thread(ctx.deps.datasets.manifest, ctx.tenant, flow.dataset_id, flow.dataset_version)
+    return await asyncio.to_thread(
+        ctx.deps.datasets.manifest, ctx.tenant, flow.dataset_id, flow.dataset_version
+    )
 
 
 def prices(ctx: ToolContext, *models: str, training: str = "") -> PriceTable:
@@ -112,4 +125,6 @@ def prices(ctx: ToolContext, *models: str, training: str = "") -> PriceTable:
 def unknown(what: str, given: Sequence[str], known: Sequence[str]) -> ToolResult:
     """A name that does not exist, with those that do."""
     names = ", ".join(repr(name[:60]) for name in given)
-    return failed(f"There is no {what} {names}. There are: {', '.join(known[:60])}. Call again with one of these.")
+    return failed(
+        f"There is no {what} {names}. There are: {', '.join(known[:60])}. Call again with one of these."
+    )

@@ -141,7 +141,9 @@ async def generate_synthetic_data(
     plan = await _plan(ctx, params)
     total = sum(count for _, count in plan)
     if not 0 < total <= MOST_ROWS:
-        return failed(f"That would be {total} rows; ask for 1 to {MOST_ROWS:,}. Name topics, or another count.")
+        return failed(
+            f"That would be {total} rows; ask for 1 to {MOST_ROWS:,}. Name topics, or another count."
+        )
     draft, facts = await _draft(ctx, params, plan, total)
     return await propose_as_ordered(ctx, draft, ExplicitOrder("generate", total), **facts)
 
@@ -193,7 +195,9 @@ async def _plan(ctx: ToolContext, params: Json) -> list[tuple[str, int]]:
     return list(plan)
 
 
-async def _draft(ctx: ToolContext, params: Json, plan: list[tuple[str, int]], total: int) -> tuple[Draft, Json]:
+async def _draft(
+    ctx: ToolContext, params: Json, plan: list[tuple[str, int]], total: int
+) -> tuple[Draft, Json]:
     totals = (await head(ctx)).totals
     names = {leaf.id: leaf.name for leaf in topics.leaves(ctx.flow.topics)}
     counts = {id: totals.topics[id].rows if id in totals.topics else 0 for id in names}

@@ -190,7 +190,11 @@ def _changed(row: Row, updates: dict[str, Any]) -> Row:
             changes["output"] = msgspec.structs.replace(row.output, messages=answer)
             changes |= {"raw": "", "problem": ""}
         elif name == "topic":
-            changes |= {"topic": value or UNCATEGORISED, "topic_method": "manual", "previous_topic": row.topic}
+            changes |= {
+                "topic": value or UNCATEGORISED,
+                "topic_method": "manual",
+                "previous_topic": row.topic,
+            }
             changes["topic_confidence"] = 1.0 if value else None
         elif name not in ("id", "input", "output", "valid", "errors", "provenance", "is_generated"):
             item[name] = value
@@ -198,7 +202,9 @@ def _changed(row: Row, updates: dict[str, Any]) -> Row:
 
 
 def _are_messages(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, dict) and isinstance(one.get("role"), str) for one in value)
+    return isinstance(value, list) and all(
+        isinstance(one, dict) and isinstance(one.get("role"), str) for one in value
+    )
 
 
 class RowLimits(BaseModel):

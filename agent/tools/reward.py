@@ -50,13 +50,19 @@ async def configure_grader(
     elif instruction.strip():
         return await _from_instruction(ctx, instruction, current)
     else:
-        return failed("Give one of config, preset or instruction. Ask the person how a good answer is told from a bad one.")
+        return failed(
+            "Give one of config, preset or instruction. Ask the person how a good answer is told from a bad one."
+        )
     return await _propose(ctx, grader_type, wanted, current, preset=preset or "")
 
 
-async def _from_instruction(ctx: ToolContext, instruction: str, current: tuple[str, Json] | None) -> ToolResult:
+async def _from_instruction(
+    ctx: ToolContext, instruction: str, current: tuple[str, Json] | None
+) -> ToolResult:
     if current and current[0] != "llm_as_judge":
-        return failed(f"The grader is of kind {current[0]}: give its whole new config instead of an instruction.")
+        return failed(
+            f"The grader is of kind {current[0]}: give its whole new config instead of an instruction."
+        )
     asker = Asker(ctx.deps.chat, ctx.deps.settings.agent_model, ctx.meter)
     standing = list(current[1].get("criteria", ())) if current else []
     try:
@@ -64,7 +70,9 @@ async def _from_instruction(ctx: ToolContext, instruction: str, current: tuple[s
             asker, instruction=instruction, goal=ctx.flow.goal, current=standing
         )
     except ModelAnswerInvalid:
-        return failed("No usable criteria came out of that. Ask the person for two to six criteria with their weights.")
+        return failed(
+            "No usable criteria came out of that. Ask the person for two to six criteria with their weights."
+        )
     kept = {name: value for name, value in current[1].items() if name != "criteria"} if current else {}
     config = {**kept, "criteria": list(written)}
     return await _propose(ctx, "llm_as_judge", config, current, summary=summary)
@@ -85,7 +93,11 @@ async def _propose(
     if problems:
         words = " ".join(problem.message for problem in problems[:5])
         return failed(f"This grader cannot be used: {words} Call it again with this changed.")
-    diff = list(grader_rules.diff(current[1] if current and current[0] == kind else {}, config)) if current else []
+    diff = (
+        list(grader_rules.diff(current[1] if current and current[0] == kind else {}, config))
+        if current
+        else []
+    )
     if current and not diff and current[0] == kind and await open_proposal(ctx, "grader") is None:
         return ok(status="unchanged", note="This is the grader that stands already; nothing was proposed.")
     payload: Json = {
@@ -139,13 +151,17 @@ async def _item_fields(ctx: ToolContext) -> list[str]:
 
 def _warnings(ctx: ToolContext) -> list[str]:
     still_open = [
-        flow.STEP_TITLES[step] for step in flow.SKIPPABLE if ctx.flow.steps[step].status in ("pending", "failed")
+        flow.STEP_TITLES[step]
+        for step in flow.SKIPPABLE
+        if ctx.flow.steps[step].status in ("pending", "failed")
     ]
     warnings = []
     if still_open:
         warnings.append(f"Approving this records {', '.join(still_open)} as skipped; quality may suffer.")
     if ctx.flow.training is not None:
-        warnings.append("A model was trained with the grader before; its scores cannot be compared with the new ones.")
+        warnings.append(
+            "A model was trained with the grader before; its scores cannot be compared with the new ones."
+        )
     return warnings
 
 
@@ -194,7 +210,11 @@ async def check_viability(ctx: ToolContext, *, sample_size: int = 5) -> ToolResu
 
 @tool(title="The dry run", needs=("valid_rows", "grader", "uploaded_dataset"))
 async def run_dry_run(
-    ctx: ToolContext, *, sample_percentage: float | None = None, sample_size: int | None = None, rollouts: int = 1
+    ctx: ToolContext,
+    *,
+    sample_percentage: float | None = None,
+    sample_size: int | None = None,
+    rollouts: int = 1,
 ) -> ToolResult:
     """Let the base model answer a sample and score it: is training worth it? Runs on a worker; a card brings the verdict.
 
@@ -219,7 +239,10 @@ async def analyze_evaluation(ctx: ToolContext) -> ToolResult:
     """What the last dry run means: verdict, health, findings, comparison with the run before, the next action."""
     run = flow.current_dry_run(ctx.flow)
     assert run is not None  # noqa: S101  the need "dry_run" was checked
-    runs = [{"at": one.at, "verdict": one.verdict, "mean": one.mean, "std": one.std} for one in ctx.flow.dry_runs[-5:]]
+    runs = [
+        {"at": one.at, "verdict": one.verdict, "mean": one.mean, "std": one.std}
+        for one in ctx.flow.dry_runs[-5:]
+    ]
     facts = await _stored_facts(ctx, run.task_id)
     return ok(
         verdict=run.verdict,

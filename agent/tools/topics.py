@@ -41,7 +41,12 @@ async def generate_topics(
         return failed("Ask the person for the topics as an indented outline.", next="apply_topic_hierarchy")
     if method == "template" and template_name not in templates():
         return unknown("template", [template_name], list(templates()))
-    params = {"method": method, "template_name": template_name, "max_depth": min(5, max(1, max_depth)), "lens": lens}
+    params = {
+        "method": method,
+        "template_name": template_name,
+        "max_depth": min(5, max(1, max_depth)),
+        "lens": lens,
+    }
     return await start(ctx, "propose_topics", params)
 
 
@@ -53,7 +58,9 @@ async def apply_topic_hierarchy(ctx: ToolContext, *, hierarchy: list[dict[str, A
         hierarchy: The tree as [{name, description, keywords, children}], or as an indented outline, one topic a line.
     """
     try:
-        tree = outline.parse_outline(hierarchy) if isinstance(hierarchy, str) else topics.from_dicts(hierarchy)
+        tree = (
+            outline.parse_outline(hierarchy) if isinstance(hierarchy, str) else topics.from_dicts(hierarchy)
+        )
     except ValueError as error:
         return failed(f"{error} Call it again with this changed.")
     return await _propose_tree(ctx, topics.carry_over(ctx.flow.topics, tree), method="manual", changes=())
@@ -86,8 +93,12 @@ async def adjust_topics(ctx: ToolContext, *, instruction: str) -> ToolResult:
 async def _operations(ctx: ToolContext, tree: Sequence[Topic], instruction: str) -> list[dict[str, str]]:
     """What the instruction means, as operations: a model reads it, seeing topics and no rows."""
     asker = Asker(ctx.deps.chat, ctx.deps.settings.agent_model, ctx.meter)
-    known = [{"id": topic.id, "name": topic.name, "path": _path(tree, topic.id)} for topic in topics.walk(tree)]
-    answer = await asker.ask(prompt("topic_changes"), {"instruction": instruction, "topics": known}, topic_changes())
+    known = [
+        {"id": topic.id, "name": topic.name, "path": _path(tree, topic.id)} for topic in topics.walk(tree)
+    ]
+    answer = await asker.ask(
+        prompt("topic_changes"), {"instruction": instruction, "topics": known}, topic_changes()
+    )
     return list(answer.get("operations") or [])
 
 
@@ -121,10 +132,14 @@ async def _propose_tree(
         "moved": dict(moved or {}),
     }
     draft = Draft("topics", f"{len(leaves)} topics", payload)
-    return await propose(ctx, draft, changes_made=list(changes), topics=[leaf.id for leaf in leaves], rows_losing_topic=loses)
+    return await propose(
+        ctx, draft, changes_made=list(changes), topics=[leaf.id for leaf in leaves], rows_losing_topic=loses
+    )
 
 
-async def _loses(ctx: ToolContext, tree: topics.Tree, moved: Mapping[str, str | None] | None) -> dict[str, int]:
+async def _loses(
+    ctx: ToolContext, tree: topics.Tree, moved: Mapping[str, str | None] | None
+) -> dict[str, int]:
     if not ctx.flow.topics or not ctx.flow.dataset_version:
         return {}
     counts = {topic: found.rows for topic, found in (await head(ctx)).totals.topics.items()}
@@ -133,7 +148,10 @@ async def _loses(ctx: ToolContext, tree: topics.Tree, moved: Mapping[str, str | 
 
 @tool(title="Sorting the rows into topics", needs=("valid_rows", "topics"))
 async def categorize_records(
-    ctx: ToolContext, *, confidence_threshold: float = 0.7, mode: Literal["unlabeled_only", "all"] = "unlabeled_only"
+    ctx: ToolContext,
+    *,
+    confidence_threshold: float = 0.7,
+    mode: Literal["unlabeled_only", "all"] = "unlabeled_only",
 ) -> ToolResult:
     """Give every row a topic and a confidence. Runs on a worker; a card shows the result. Happens by itself after approval.
 

@@ -55,12 +55,16 @@ async def configure_training(
         return failed(NOT_OURS)
     base = rules.default_configuration(METHODS[method], approach, template)
     given = dict(hyperparameters or {})
-    provider = {name: given.pop(name) for name in list(given) if approach == "api" and name in PROVIDER_SETTINGS}
+    provider = {
+        name: given.pop(name) for name in list(given) if approach == "api" and name in PROVIDER_SETTINGS
+    }
     known = set(asdict(base)) - {"method", "approach"}
     wrong = sorted(set(given) - known)
     if wrong:
         listed = ", ".join(sorted(known | (PROVIDER_SETTINGS if approach == "api" else set())))
-        return failed(f"There is no setting {', '.join(wrong)}; there are {listed}. Call it again with this changed.")
+        return failed(
+            f"There is no setting {', '.join(wrong)}; there are {listed}. Call it again with this changed."
+        )
     try:
         wanted = replace(base, **{name: type(getattr(base, name))(value) for name, value in given.items()})
     except (TypeError, ValueError):
@@ -76,7 +80,9 @@ async def configure_training(
         if current.configuration == stored:
             return current
         configured = replace(current, configuration=stored)
-        return flow.record(configured, by=ctx.actor.id, at=at, what="training configured", evidence=ctx.evidence)
+        return flow.record(
+            configured, by=ctx.actor.id, at=at, what="training configured", evidence=ctx.evidence
+        )
 
     now = await ctx.desk.update(ctx.tenant, ctx.flow.id, changed)
     return ok(configuration=stored, estimate=await _cost(ctx, _configuration(ctx, now)))
@@ -86,7 +92,11 @@ async def configure_training(
 async def estimate_resources(ctx: ToolContext) -> ToolResult:
     """Roughly what a training would need: cost with its band, and GPU memory where the model's size can be read from its name."""
     configuration = _configuration(ctx, ctx.flow)
-    return ok(estimate=await _cost(ctx, configuration), gpu=_memory(configuration), approach=configuration["approach"])
+    return ok(
+        estimate=await _cost(ctx, configuration),
+        gpu=_memory(configuration),
+        approach=configuration["approach"],
+    )
 
 
 @tool(title="Training", needs=TRAINING_NEEDS)
@@ -110,12 +120,18 @@ async def start_training(
     """
     training = ctx.flow.training
     if training and training.status in ACTIVE:
-        return ok(status="already_running", job_id=training.job_id, note="A training is under way; nothing was proposed.")
+        return ok(
+            status="already_running",
+            job_id=training.job_id,
+            note="A training is under way; nothing was proposed.",
+        )
     if resume_from and resume_from not in _own_models(ctx.flow):
         return failed(NOT_OURS)
     backend = trainer or ("openai" if ctx.deps.settings.trainer == "auto" else ctx.deps.settings.trainer)
     if backend not in ctx.deps.trainers:
-        return failed(f"There is no training backend {backend[:40]!r}; there are {', '.join(ctx.deps.trainers)}.")
+        return failed(
+            f"There is no training backend {backend[:40]!r}; there are {', '.join(ctx.deps.trainers)}."
+        )
     params: Json = {
         "train_split": train_split,
         "epochs": epochs or _configuration(ctx, ctx.flow)["epochs"],
@@ -150,7 +166,9 @@ async def _propose_training(ctx: ToolContext, wanted: Json, params: Json) -> Too
         "cost": cost,
         "warnings": warnings,
     }
-    draft = Draft("training", f"Train {payload['base_model'][:100]}", payload, ceiling_usd=cost["ceiling"] or 0.0)
+    draft = Draft(
+        "training", f"Train {payload['base_model'][:100]}", payload, ceiling_usd=cost["ceiling"] or 0.0
+    )
     return await propose(ctx, draft, rows=payload["rows"], cost=cost, warnings=warnings)
 
 
@@ -172,9 +190,19 @@ def _training_warnings(ctx: ToolContext, params: Json) -> list[str]:
 
 def _shown_settings(wanted: Json) -> Json:
     if wanted["approach"] == "api":
-        names = ["epochs", "train_split"] + (["reasoning_effort"] if wanted["method"] == "reinforcement" else [])
+        names = ["epochs", "train_split"] + (
+            ["reasoning_effort"] if wanted["method"] == "reinforcement" else []
+        )
     else:
-        names = ["epochs", "learning_rate", "batch_size", "accumulation", "lora_r", "lora_alpha", "train_split"]
+        names = [
+            "epochs",
+            "learning_rate",
+            "batch_size",
+            "accumulation",
+            "lora_r",
+            "lora_alpha",
+            "train_split",
+        ]
     return {name: wanted[name] for name in names}
 
 
@@ -187,7 +215,11 @@ def _configuration(ctx: ToolContext, workflow: Workflow) -> Json:
 
 
 def _as_rules(configuration: Json) -> rules.Configuration:
-    known = {name: value for name, value in configuration.items() if name in rules.Configuration.__dataclass_fields__}
+    known = {
+        name: value
+        for name, value in configuration.items()
+        if name in rules.Configuration.__dataclass_fields__
+    }
     return rules.Configuration(**{**known, "lora_targets": tuple(known.get("lora_targets", ()))})
 
 
@@ -225,7 +257,11 @@ def _memory(configuration: Json) -> Json | None:
         lora_r=configuration["lora_r"],
     )
     low, high = (round(value / costs.GIB, 1) for value in (estimate.low, estimate.high))
-    return {"memory_gib": [low, high], "recommended": estimate.recommended, "assumptions": list(estimate.assumptions)}
+    return {
+        "memory_gib": [low, high],
+        "recommended": estimate.recommended,
+        "assumptions": list(estimate.assumptions),
+    }
 
 
 def _shape(parameters: float) -> costs.ModelShape:
@@ -276,7 +312,9 @@ async def cancel_job(ctx: ToolContext, *, job_id: str = "") -> ToolResult:
         stopped.append({"job_id": training.job_id, "operation": "training"})
     if not stopped:
         return failed("No such job is running in this thread.")
-    return ok(stopping=stopped, note="Asked to stop; the card says when it has. What was made so far is kept.")
+    return ok(
+        stopping=stopped, note="Asked to stop; the card says when it has. What was made so far is kept."
+    )
 
 
 @tool(title="Deploying", needs=("trained_model",))
@@ -317,7 +355,11 @@ def _deployment_refusal(training: TrainingSummary, model: str) -> ToolResult | N
     mended = training.pattern == "overfitting" and bool(model) and model == best != training.model
     if training.pattern not in rules.REFUSED or training.overridden_by or mended:
         return None
-    instead = f" Its best checkpoint may be deployed: model {best!r}." if training.pattern == "overfitting" and best else ""
+    instead = (
+        f" Its best checkpoint may be deployed: model {best!r}."
+        if training.pattern == "overfitting" and best
+        else ""
+    )
     words = training.pattern.replace("_", " ")
     return failed(
         f"The analysis of this training says: {words}.{instead} Otherwise deploying needs a recorded override.",
@@ -328,7 +370,9 @@ def _deployment_refusal(training: TrainingSummary, model: str) -> ToolResult | N
 def _deployment_warnings(workflow: Workflow, training: TrainingSummary) -> list[str]:
     warnings = []
     if training.overridden_by:
-        warnings.append(f"Judged {training.pattern.replace('_', ' ')}; overridden by <@{training.overridden_by}>.")
+        warnings.append(
+            f"Judged {training.pattern.replace('_', ' ')}; overridden by <@{training.overridden_by}>."
+        )
     now = (workflow.grader_version, workflow.dataset_version)
     if (training.grader_version, training.dataset_version) != now:
         warnings.append("Dataset or grader have changed since this model was trained.")

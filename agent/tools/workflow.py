@@ -16,7 +16,9 @@ from tasks.drafting import short_id
 from tasks.step import Draft
 from tasks.workflow import Missing
 
-QUALITY_WARNING = "Without it nothing says whether the rows cover what the model will meet; quality may suffer."
+QUALITY_WARNING = (
+    "Without it nothing says whether the rows cover what the model will meet; quality may suffer."
+)
 Step = Literal[
     "topics_config", "categorize", "coverage_generation", "grader_config", "dry_run", "training", "deployment"
 ]
@@ -41,7 +43,9 @@ async def start_finetune_workflow(
     if existing_dataset_id:
         return await _on_existing(ctx, existing_dataset_id, goal, dataset_name)
     if ctx.workflow is None:
-        return refused([Missing("valid_rows", "There is no dataset in this thread yet: upload a JSONL file here.")])
+        return refused(
+            [Missing("valid_rows", "There is no dataset in this thread yet: upload a JSONL file here.")]
+        )
     at = ctx.desk.clock()
     name = dataset_name.strip()[:200]
 
@@ -61,7 +65,9 @@ async def _on_existing(ctx: ToolContext, dataset_id: str, goal: str, name: str) 
     if dataset is None or dataset.owner != ctx.actor.id or not dataset.latest:
         return failed(f"There is no dataset {dataset_id[:60]!r} that this person owns.")
     try:
-        totals = (await asyncio.to_thread(ctx.deps.datasets.head, ctx.tenant, dataset.id, dataset.latest)).totals
+        totals = (
+            await asyncio.to_thread(ctx.deps.datasets.head, ctx.tenant, dataset.id, dataset.latest)
+        ).totals
     except NotFound:
         return failed("That dataset's rows are gone.")
     made = flow.create(
@@ -132,7 +138,11 @@ async def advance_to_step(ctx: ToolContext, *, step: Step) -> ToolResult:
     def changed(current: Workflow) -> Workflow:
         coverage = current.steps["coverage_generation"].status
         late = STEP_NAMES.index(step) > STEP_NAMES.index("coverage_generation")
-        if late and coverage in ("pending", "in_progress") and current.steps["categorize"].status == "completed":
+        if (
+            late
+            and coverage in ("pending", "in_progress")
+            and current.steps["categorize"].status == "completed"
+        ):
             score = current.coverage.get("balance_score")
             summary = f"balance {score:.2f}" if isinstance(score, int | float) else "as it is"
             return flow.finish(current, "coverage_generation", summary=summary, by=ctx.actor.id, at=at)
@@ -145,7 +155,9 @@ async def advance_to_step(ctx: ToolContext, *, step: Step) -> ToolResult:
 
 
 @tool(title="Going back", needs=("valid_rows",))
-async def rollback_to_step(ctx: ToolContext, *, step: Step | None = None, snapshot_id: str = "") -> ToolResult:
+async def rollback_to_step(
+    ctx: ToolContext, *, step: Step | None = None, snapshot_id: str = ""
+) -> ToolResult:
     """Propose to go back to before a step: dataset, topics and grader as they stood then. Later results become stale.
 
     Parameters:
@@ -156,7 +168,9 @@ async def rollback_to_step(ctx: ToolContext, *, step: Step | None = None, snapsh
     found = [snapshot for snapshot in ctx.flow.snapshots if wanted in (snapshot.id, snapshot.before)]
     if not found:
         known = sorted({snapshot.before for snapshot in ctx.flow.snapshots})
-        return failed(f"There is nothing to go back to before {wanted or 'that'!r}. Steps with an earlier state: {known}.")
+        return failed(
+            f"There is nothing to go back to before {wanted or 'that'!r}. Steps with an earlier state: {known}."
+        )
     target = found[-1]
     stale = list(flow.stale_after(ctx.flow, target.before))
     payload = {"to": target.id, "step": target.before, "stale": stale}
@@ -205,7 +219,9 @@ async def delete_workflow(ctx: ToolContext) -> ToolResult:
     owns = [f"{workflow.total_rows:,} rows of {workflow.name}"] if workflow.dataset_id else []
     owns += [f"{workflow.graders_made} grader version(s)"] if workflow.graders_made else []
     if workflow.deployment:
-        owns.append(f"the record of the deployed model {workflow.deployment.model_id} (it stays at the provider)")
+        owns.append(
+            f"the record of the deployed model {workflow.deployment.model_id} (it stays at the provider)"
+        )
     payload = {"name": workflow.name, "rows": workflow.total_rows, "owns": owns}
     return await propose(ctx, Draft("delete", f"Delete {workflow.name[:100]}", payload), would_delete=owns)
 

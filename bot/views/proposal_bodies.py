@@ -24,16 +24,16 @@ from bot.views.kit import (
     table,
     whole,
 )
-from bot.views.topics import leaf_count, outline
+from bot.views.topics import outline
 from bot.views.training import hyperparameters
 from storage.records import Json, ProposalKind
 
 Body = Sequence[Block | None]
 FOUND = {
-    "auto": "found by looking at your rows",
-    "template": "from a template",
-    "manual": "as you wrote them",
-    "edited": "with your change",
+    "auto": "Found by looking at your rows.",
+    "template": "From a template.",
+    "manual": "As you wrote them.",
+    "edited": "With your change.",
 }
 STRATEGIES = {
     "message_variation": "variations of real rows",
@@ -60,9 +60,7 @@ def _topics(payload: Json) -> Body:
         6, len(loses)
     )
     return [
-        section(
-            f"{count(leaf_count(nodes), 'topic')}, {FOUND.get(str(payload.get('method')), 'proposed for your rows')}."
-        ),
+        section(FOUND.get(str(payload.get("method")), "Proposed for your rows.")),
         section("*Changed*\n" + bullets(changes, 8) if changes else ""),
         *_paragraphs(lines, 60),
         section(f"⚠️ Rows that would lose their topic: {losing}" if loses else ""),

@@ -128,10 +128,6 @@ def outline(nodes: Sequence[object], counts: dict[str, object] | None = None, de
     return lines
 
 
-def leaf_count(nodes: Sequence[object]) -> int:
-    return sum(leaf_count(listed(mapped(node).get("children"))) or 1 for node in nodes)
-
-
 def _path(topic: dict[str, object]) -> str:
     return str(topic.get("name") or topic.get("id") or "…")
 

@@ -26,7 +26,9 @@ def body(request: ChatRequest, quirks: Quirks) -> Json:
     if request.temperature is not None and quirks.takes("temperature"):
         made["temperature"] = request.temperature
     if request.max_tokens is not None:
-        made["max_completion_tokens" if quirks.takes("max_completion_tokens") else "max_tokens"] = request.max_tokens
+        made["max_completion_tokens" if quirks.takes("max_completion_tokens") else "max_tokens"] = (
+            request.max_tokens
+        )
     if request.cache_key and quirks.takes("prompt_cache_key"):
         made["prompt_cache_key"] = request.cache_key
     return made
@@ -60,7 +62,10 @@ def _message(message: Message) -> Json:
 
 
 def _tool(name: str, description: str, parameters: Json) -> Json:
-    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters},
+    }
 
 
 def _allowed(names: Sequence[str]) -> Any:
@@ -76,7 +81,9 @@ def _calls(items: list[Any]) -> list[ToolCall]:
         function = item.get("function") if isinstance(item, dict) else None
         if isinstance(function, dict):
             id = str(item.get("id") or f"call_{place}")
-            calls.append(ToolCall(id=id, name=str(function.get("name") or ""), arguments=_arguments(function)))
+            calls.append(
+                ToolCall(id=id, name=str(function.get("name") or ""), arguments=_arguments(function))
+            )
     return calls
 
 
@@ -100,7 +107,9 @@ def _usage(usage: Any) -> Usage:
         return Usage()
     details = usage.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    return Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), int(cached or 0))
+    return Usage(
+        int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0), int(cached or 0)
+    )
 
 
 def _list(value: Any) -> list[Any]:

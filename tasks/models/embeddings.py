@@ -51,7 +51,9 @@ def _vectors(data: Any, expected: int) -> list[list[float]]:
     ordered = sorted(items, key=lambda item: item.get("index", 0))
     vectors = [_normalised(item.get("embedding")) for item in ordered]
     if len(vectors) != expected or len({len(vector) for vector in vectors}) > 1:
-        raise ModelAnswerInvalid(f"{expected} texts were sent and {len(vectors)} embeddings of one length did not come back")
+        raise ModelAnswerInvalid(
+            f"{expected} texts were sent and {len(vectors)} embeddings of one length did not come back"
+        )
     return vectors
 
 

@@ -64,7 +64,9 @@ class Limiter:
         now = self._clock()
         asked = retry_after(headers)
         self._blocked_until = max(self._blocked_until, now + (pause if asked is None else asked))
-        if not self._learn(headers, unseen=0):  # what is under way will be refused as well, and then costs nothing
+        if not self._learn(
+            headers, unseen=0
+        ):  # what is under way will be refused as well, and then costs nothing
             self._lower(now)
 
     def failed(self) -> None:

@@ -47,7 +47,11 @@ class _Space:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         shared: dict[str, Any] = {"lowercase": True, "sublinear_tf": True, "max_features": FEATURES}
-        words: dict[str, Any] = {"ngram_range": (1, 2), "stop_words": "english", "token_pattern": r"(?u)\b\w+\b"}
+        words: dict[str, Any] = {
+            "ngram_range": (1, 2),
+            "stop_words": "english",
+            "token_pattern": r"(?u)\b\w+\b",
+        }
         self._words = TfidfVectorizer(**words, **shared)
         try:
             weights = self._words.fit_transform(texts)
@@ -55,7 +59,9 @@ class _Space:
             self._words = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), **shared)
             weights = self._words.fit_transform([text or " " for text in texts])
         size = min(DIMENSIONS, weights.shape[0], weights.shape[1])
-        self._svd = TruncatedSVD(n_components=size, random_state=seed) if 1 < size < weights.shape[1] else None
+        self._svd = (
+            TruncatedSVD(n_components=size, random_state=seed) if 1 < size < weights.shape[1] else None
+        )
         if self._svd is not None:
             self._svd.fit(weights)
 

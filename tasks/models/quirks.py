@@ -31,7 +31,9 @@ class Quirks:
     def learn(self, complaint: str, *, sent: frozenset[Field]) -> bool:
         """Note which of the fields just `sent` a refusal names. True when asking again without them is worth it."""
         text = complaint.casefold()
-        named = {name for name, signs in _SIGNS.items() if name in sent and any(sign in text for sign in signs)}
+        named = {
+            name for name, signs in _SIGNS.items() if name in sent and any(sign in text for sign in signs)
+        }
         new = named - self.refused
         self.refused |= new
         return bool(new)

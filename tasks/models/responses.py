@@ -21,7 +21,13 @@ def body(request: ChatRequest, quirks: Quirks) -> Json:
     made: Json = {"model": request.model, "input": items, "store": False}
     if request.tools:
         made["tools"] = [
-            {"type": "function", "name": t.name, "description": t.description, "parameters": t.parameters, "strict": False}
+            {
+                "type": "function",
+                "name": t.name,
+                "description": t.description,
+                "parameters": t.parameters,
+                "strict": False,
+            }
             for t in request.tools
         ]
         if request.allowed_tools is not None and quirks.takes("tool_choice"):
@@ -44,7 +50,9 @@ def reply(answer: Json) -> ChatReply:
     if answer.get("status") == "failed" or not isinstance(output, list):
         raise ModelAnswerInvalid(f"the response failed: {str(answer.get('error') or 'no output')[:300]}")
     items = [item for item in output if isinstance(item, dict)]
-    calls = tuple(_call(item, place) for place, item in enumerate(items) if item.get("type") == "function_call")
+    calls = tuple(
+        _call(item, place) for place, item in enumerate(items) if item.get("type") == "function_call"
+    )
     return ChatReply(
         text="".join(text for item in items if item.get("type") == "message" for text in _texts(item)),
         tool_calls=calls,
@@ -87,7 +95,11 @@ def _plain(content: Content) -> str:
 def _allowed(names: Sequence[str]) -> Any:
     if not names:
         return "none"
-    return {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": name} for name in names]}
+    return {
+        "type": "allowed_tools",
+        "mode": "auto",
+        "tools": [{"type": "function", "name": name} for name in names],
+    }
 
 
 def _texts(item: Json) -> Iterator[str]:

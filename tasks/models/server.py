@@ -102,7 +102,10 @@ class ModelServer:
 
     def _status_error(self, error: openai.APIStatusError, *, pause: float) -> Exception:
         headers: Mapping[str, str] = error.response.headers
-        if error.status_code == 429 and error.code not in ("insufficient_quota", "billing_hard_limit_reached"):
+        if error.status_code == 429 and error.code not in (
+            "insufficient_quota",
+            "billing_hard_limit_reached",
+        ):
             self._limiter.refused(headers, pause=pause)
             return _Passing("the model server limits how often it may be asked", limited=True)
         self._limiter.failed()
@@ -129,7 +132,11 @@ class ModelServer:
             else openai.DefaultAioHttpClient(timeout=timeout)
         )
         return openai.AsyncOpenAI(
-            api_key=self._api_key or "unset", base_url=self.base_url, max_retries=0, timeout=timeout, http_client=http
+            api_key=self._api_key or "unset",
+            base_url=self.base_url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=http,
         )
 
 

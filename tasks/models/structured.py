@@ -57,7 +57,9 @@ def _object_mismatch(value: Json, schema: Json, path: str) -> str:
         unknown = [name for name in value if name not in known]
         if unknown:
             return f"{path} has the unknown field {_short(unknown[0])}"
-    problems = (mismatch(value[name], inner, f"{path}.{name}") for name, inner in known.items() if name in value)
+    problems = (
+        mismatch(value[name], inner, f"{path}.{name}") for name, inner in known.items() if name in value
+    )
     return next((problem for problem in problems if problem), "")
 
 

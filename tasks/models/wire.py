@@ -53,7 +53,11 @@ class OpenAIChat:
     """Implements `ChatModel`."""
 
     def __init__(
-        self, server: ModelServer, *, wire: Literal["auto", "responses", "chat"] = "auto", is_openai: bool = False
+        self,
+        server: ModelServer,
+        *,
+        wire: Literal["auto", "responses", "chat"] = "auto",
+        is_openai: bool = False,
     ) -> None:
         self._server = server
         self._is_openai = is_openai
@@ -73,7 +77,9 @@ class OpenAIChat:
 
     async def _ask(self, request: ChatRequest) -> ChatReply:
         quirks = self._quirks_of(request.model)
-        for _ in range(len(get_args(Field)) + 2):  # each round learns something new about the server, or is the last
+        for _ in range(
+            len(get_args(Field)) + 2
+        ):  # each round learns something new about the server, or is the last
             wire = WIRES[self._wire]
             body: Json = wire.body(_spelled_out(request, quirks), quirks)
             try:

@@ -34,9 +34,7 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
 
         async def one(row: Row) -> None:
             name = f"row.{row.id}"
-            found = ctx.done.get(name) or await answer_and_grade(
-                ctx, base_model(ctx), row, judge, opened
-            )
+            found = ctx.done.get(name) or await answer_and_grade(ctx, base_model(ctx), row, judge, opened)
             outcomes[row.id] = found
             if name not in ctx.done:
                 await ctx.checkpoint(name, found)

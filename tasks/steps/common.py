@@ -35,7 +35,9 @@ async def manifest_of(ctx: StepContext, workflow: Workflow) -> Manifest:
             ctx.deps.datasets.manifest, workflow.tenant, workflow.dataset_id, workflow.dataset_version
         )
     except NotFound as error:
-        raise StepError("The dataset of this workflow is gone.", code="valid_rows", next="upload a file") from error
+        raise StepError(
+            "The dataset of this workflow is gone.", code="valid_rows", next="upload a file"
+        ) from error
 
 
 async def newest_workflow(ctx: StepContext) -> Workflow:
@@ -64,7 +66,8 @@ async def require_sending(ctx: StepContext) -> None:
     """Raises `StepError` with the way out when rows may not go to a model."""
     if not has_model(ctx):
         raise StepError(
-            "No model server is configured. Whoever runs the bot sets OPENAI_API_KEY, or OPENAI_BASE_URL.", code="no_model"
+            "No model server is configured. Whoever runs the bot sets OPENAI_API_KEY, or OPENAI_BASE_URL.",
+            code="no_model",
         )
     if not await may_send_rows(ctx):
         raise StepError(

@@ -55,7 +55,8 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
         "note": endpoint.note,
         "overridden_by": training.overridden_by,
     }
-    return StepReport(facts=facts, change=change, view="deployed", summary=f"{deployment.model_id} ({mode})")
+    summary = f"{deployment.model_id} ({mode.replace('_', ' ')})"
+    return StepReport(facts=facts, change=change, view="deployed", summary=summary)
 
 
 def _require_good(training: TrainingSummary) -> None:

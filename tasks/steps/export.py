@@ -26,7 +26,11 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     """params: `format` jsonl | openai_rft | openai_sft | openai_dpo, `include_generated` true."""
     form = str(params.get("format") or "jsonl")
     if form not in FORMS:
-        raise StepError(f"I cannot export as {form!r}; there are: {', '.join(FORMS)}.", code="format", next="export_dataset")
+        raise StepError(
+            f"I cannot export as {form!r}; there are: {', '.join(FORMS)}.",
+            code="format",
+            next="export_dataset",
+        )
     manifest = await pinned_manifest(ctx)
     generated = params.get("include_generated") is not False
     path = paths.export(ctx.workflow.tenant, ctx.task.id)
@@ -58,4 +62,6 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:60] or "dataset"
 
 
-EXPORT = Step(name="export", title="Exporting", body=run, needs=("valid_rows",), finishes=False, timeout_seconds=3600)
+EXPORT = Step(
+    name="export", title="Exporting", body=run, needs=("valid_rows",), finishes=False, timeout_seconds=3600
+)

@@ -60,7 +60,9 @@ def _hygiene(ctx: StepContext, manifest: Manifest, found: Hygiene) -> Json:
         "first_lines": {code: list(lines) for code, lines in found.lines.items()},
         "mend": {problem.code: problem.mend for problem in reversed(found.problems)},
         "problems": [cut(problem.message, 300) for problem in found.problems[:SHOWN_PROBLEMS]],
-        "details": [cut(problem.message, 300) for problem in found.problems if problem.detail][:SHOWN_DETAILS],
+        "details": [cut(problem.message, 300) for problem in found.problems if problem.detail][
+            :SHOWN_DETAILS
+        ],
         "duplicates": found.duplicates,
         **({} if near is None else {"near_duplicates": near}),
         "recommendations": list(found.recommendations),

@@ -30,7 +30,8 @@ class Shown:
     @property
     def buttons(self) -> list[Json]:
         """Its buttons and selects, top to bottom."""
-        return [one for block in self.blocks for one in block.get("elements", []) if one.get("action_id")]
+        found = [[*block.get("elements", []), block.get("accessory") or {}] for block in self.blocks]
+        return [one for listed in found for one in listed if one.get("action_id")]
 
 
 @dataclass(slots=True)

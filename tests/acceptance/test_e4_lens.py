@@ -126,7 +126,9 @@ async def test_a_merge_after_sorting_says_that_no_row_loses_its_topic() -> None:
 
 
 async def test_a_row_that_somebody_sorted_by_hand_goes_along_with_a_merge() -> None:
-    house = await stages.in_coverage(plans=stages.plans_of({("A", "One"): 20, ("B", "Two"): 15, ("B", "Three"): 10}))
+    house = await stages.in_coverage(
+        plans=stages.plans_of({("A", "One"): 20, ("B", "Two"): 15, ("B", "Three"): 10})
+    )
     row = next(row for row in await house.rows() if row.topic == "b/two")
     await house.call("update_record", {"record_id": row.id, "updates": {"topic": "a/one"}})
     house.model.structured["topic_changes"] = lambda data: {

@@ -47,7 +47,9 @@ TOPICS = (
     Topic("billing", "Billing", keywords=("invoice",)),
     Topic("complaints", "Complaints", keywords=("angry",)),
 )
-Script = ChatReply | Exception | Callable[[ChatRequest], ChatReply] | Callable[[ChatRequest], Awaitable[ChatReply]]
+Script = (
+    ChatReply | Exception | Callable[[ChatRequest], ChatReply] | Callable[[ChatRequest], Awaitable[ChatReply]]
+)
 
 
 USED = Usage(100, 10)
@@ -112,7 +114,11 @@ class Scene:
     """A thread at some point of its workflow. `now` is the clock; a test moves it."""
 
     def __init__(self, *script: Script, **settings: Any) -> None:
-        given: dict[str, Any] = {"budget_usd": 1000.0, "allowed_providers": ("openai",), "openai_base_url": ""}
+        given: dict[str, Any] = {
+            "budget_usd": 1000.0,
+            "allowed_providers": ("openai",),
+            "openai_base_url": "",
+        }
         self.settings = Settings(**{**given, **settings})
         self.now = START
         self.state, self.blobs, self.queue = MemoryState(lambda: self.now), MemoryBlobs(), FakeQueue()
@@ -130,7 +136,11 @@ class Scene:
             clock=lambda: self.now,
         )
         self.desk = Desk(
-            state=self.state, queue=self.queue, settings=self.settings, operations=OPERATIONS, clock=lambda: self.now
+            state=self.state,
+            queue=self.queue,
+            settings=self.settings,
+            operations=OPERATIONS,
+            clock=lambda: self.now,
         )
         self.guests: set[str] = set()
         self.stop = False
@@ -144,8 +154,12 @@ class Scene:
         listed = tuple(rows) or tuple(row(place) for place in range(10))
         writer = self.datasets.writer(TENANT, "d1")
         parts, index = writer.finish()
-        empty = self.datasets.write_version(TENANT, "d1", parts, index, operation="ingest", by=OWNER, at=self.now)
-        made = self.datasets.append_rows(empty, listed, check=check_row, operation="ingest", by=OWNER, at=self.now)
+        empty = self.datasets.write_version(
+            TENANT, "d1", parts, index, operation="ingest", by=OWNER, at=self.now
+        )
+        made = self.datasets.append_rows(
+            empty, listed, check=check_row, operation="ingest", by=OWNER, at=self.now
+        )
         begun = flow.create(
             id="w1",
             tenant=TENANT,
@@ -177,7 +191,12 @@ class Scene:
         self.now += 1
         self.said += 1
         item = InboxItem(
-            id=id or f"m{self.said}", kind="message", user=user, text=text, at=self.now, data={"ts": f"{self.now:.6f}"}
+            id=id or f"m{self.said}",
+            kind="message",
+            user=user,
+            text=text,
+            at=self.now,
+            data={"ts": f"{self.now:.6f}"},
         )
         await self.state.accept(TENANT, LANE, item)
         return item
@@ -202,7 +221,9 @@ class Scene:
         finally:
             await self.state.release(lease)
 
-    async def call(self, name: str, arguments: Json | str | None = None, *, key: str = "k1", user: str = OWNER) -> Json:
+    async def call(
+        self, name: str, arguments: Json | str | None = None, *, key: str = "k1", user: str = OWNER
+    ) -> Json:
         """A tool, called as the model or a button would."""
         workflow = await self.desk.workflow_of_thread(TENANT, CHANNEL, THREAD)
         ctx = ToolContext(

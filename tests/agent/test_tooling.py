@@ -41,7 +41,11 @@ def test_the_schema_comes_from_signature_and_docstring() -> None:
     assert paint.parameters == {
         "type": "object",
         "properties": {
-            "colour": {"enum": ["red", "blue"], "type": "string", "description": "Which colour, of those that there are."},
+            "colour": {
+                "enum": ["red", "blue"],
+                "type": "string",
+                "description": "Which colour, of those that there are.",
+            },
             "layers": {"default": 2, "type": "integer", "description": "How many layers."},
             "notes": {"items": {"type": "string"}, "type": "array", "description": "Remarks."},
         },
@@ -105,7 +109,10 @@ def test_every_tool_has_a_valid_schema_without_references() -> None:
     for each in TOOLS:
         Draft202012Validator.check_schema(each.parameters)
         text = json.dumps(each.parameters)
-        assert ("$ref" not in text and "anyOf" not in text) or each.name in ("apply_topic_hierarchy", "get_dataset_records")
+        assert ("$ref" not in text and "anyOf" not in text) or each.name in (
+            "apply_topic_hierarchy",
+            "get_dataset_records",
+        )
         assert 30 < len(each.description) < 600
 
 

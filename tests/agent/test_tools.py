@@ -13,7 +13,12 @@ from tasks.steps import OPERATIONS
 from tests.agent.scene import OWNER, START, TENANT, TOPICS, Scene, done, row, says, sorted_rows
 
 pytestmark = pytest.mark.anyio
-CRITERIA = {"criteria": [{"name": "Accuracy", "description": "right", "weight": 60}, {"name": "Tone", "description": "kind", "weight": 40}]}
+CRITERIA = {
+    "criteria": [
+        {"name": "Accuracy", "description": "right", "weight": 60},
+        {"name": "Tone", "description": "kind", "weight": 40},
+    ]
+}
 
 
 def ready_to_train(workflow: Workflow, *, verdict: Any = "GO", mean: float = 0.45) -> Workflow:
@@ -54,13 +59,19 @@ def trained(workflow: Workflow, pattern: str = "improving", **changes: Any) -> W
     [
         ("categorize_records", ["valid_rows", "topics"], "upload a file"),
         ("run_dry_run", ["valid_rows", "grader", "uploaded_dataset"], "upload a file"),
-        ("start_training", ["valid_rows", "grader", "uploaded_dataset", "dry_run", "verdict"], "upload a file"),
+        (
+            "start_training",
+            ["valid_rows", "grader", "uploaded_dataset", "dry_run", "verdict"],
+            "upload a file",
+        ),
         ("deploy_model", ["valid_rows", "trained_model"], "upload a file"),
         ("generate_synthetic_data", ["valid_rows", "goal", "topics_or_records"], "upload a file"),
         ("start_finetune_workflow", ["valid_rows"], "upload a file"),
     ],
 )
-async def test_without_anything_everything_missing_is_listed_in_order(tool: str, missing: list[str], next: str) -> None:
+async def test_without_anything_everything_missing_is_listed_in_order(
+    tool: str, missing: list[str], next: str
+) -> None:
     scene = Scene()
     arguments = {"training_goals": "x"} if tool == "start_finetune_workflow" else {}
     result = await scene.call(tool, arguments)
@@ -105,7 +116,9 @@ async def test_a_refused_tool_is_listed_in_the_thread_whatever_the_model_says() 
     await scene.turn()
     texts = await scene.texts()
     refusal = next(text for text in texts if "not possible yet" in text)
-    places = [refusal.index(word) for word in ("1. No grader", "2. This version", "3. No dry run", "4. The dry run")]
+    places = [
+        refusal.index(word) for word in ("1. No grader", "2. This version", "3. No dry run", "4. The dry run")
+    ]
     assert places == sorted(places)
     (notice,) = await scene.events("notice")
     assert notice.data["buttons"][0]["action"] == "grader.open"
@@ -113,7 +126,11 @@ async def test_a_refused_tool_is_listed_in_the_thread_whatever_the_model_says() 
 
 
 async def test_a_refusal_that_the_model_mends_at_once_is_not_shown() -> None:
-    scene = Scene(says("", ("run_dry_run", {})), says("", ("upload_dataset", {"then_dry_run": True})), says("On its way."))
+    scene = Scene(
+        says("", ("run_dry_run", {})),
+        says("", ("upload_dataset", {"then_dry_run": True})),
+        says("On its way."),
+    )
     await scene.workflow(grader_version=1, graders_made=1)
     await scene.say("dry run please")
     await scene.turn()
@@ -126,7 +143,11 @@ async def test_what_is_allowed_follows_from_what_stands() -> None:
     assert "get_workflow_status" in allowed_tools(None) and "run_dry_run" not in allowed_tools(None)
     workflow = await scene.workflow()
     allowed = allowed_tools(workflow)
-    assert "generate_topics" in allowed and "generate_synthetic_data" in allowed and "start_training" not in allowed
+    assert (
+        "generate_topics" in allowed
+        and "generate_synthetic_data" in allowed
+        and "start_training" not in allowed
+    )
     assert "start_training" in allowed_tools(ready_to_train(workflow))
     assert "start_training" not in allowed_tools(ready_to_train(workflow, verdict="NO-GO"))
     assert set(allowed) <= set(BY_NAME) and len(BY_NAME) == len(TOOLS)
@@ -168,7 +189,9 @@ async def test_going_on_to_the_grader_settles_the_coverage() -> None:
 async def test_skipping_and_going_back_are_proposed() -> None:
     scene = Scene()
     await scene.workflow()
-    assert (await scene.call("skip_step", {"step": "categorize", "reason": "no need"}))["status"] == "proposed"
+    assert (await scene.call("skip_step", {"step": "categorize", "reason": "no need"}))[
+        "status"
+    ] == "proposed"
     refused = await scene.call("rollback_to_step", {"step": "categorize"})
     assert "nothing to go back to" in refused["error"]
     assert [proposal.kind for proposal in await scene.proposals()] == ["skip"]
@@ -216,13 +239,19 @@ async def test_an_edit_makes_a_version_that_the_workflow_stands_on() -> None:
     scene = Scene()
     before = await scene.workflow(rows=[row(0), row(1, "hi")], topics=TOPICS)
     messages = [{"role": "user", "content": "A long enough question."}]
-    result = await scene.call("update_record", {"record_id": "r1", "updates": {"messages": messages, "topic": "billing"}})
+    result = await scene.call(
+        "update_record", {"record_id": "r1", "updates": {"messages": messages, "topic": "billing"}}
+    )
     assert result["ok"] and result["valid"] and result["record"]["topic"] == "billing"
     after = await scene.current()
     assert after.dataset_version == before.dataset_version + 1 and after.valid_rows == 2
     assert after.history[-1].evidence == "1.0"
-    assert (await scene.call("update_record", {"record_id": "r1", "updates": {"topic": "cars"}}))["ok"] is False
-    assert (await scene.call("update_record", {"record_id": "r99", "updates": {"topic": "billing"}}))["ok"] is False
+    assert (await scene.call("update_record", {"record_id": "r1", "updates": {"topic": "cars"}}))[
+        "ok"
+    ] is False
+    assert (await scene.call("update_record", {"record_id": "r99", "updates": {"topic": "billing"}}))[
+        "ok"
+    ] is False
 
 
 async def test_guests_do_not_export() -> None:
@@ -287,7 +316,9 @@ async def test_targets_sum_to_a_hundred_and_take_effect() -> None:
 async def test_generation_is_proposed_with_plan_balance_and_cost() -> None:
     scene = Scene()
     await scene.workflow(rows=sorted_rows(9, 1), topics=TOPICS)
-    result = await scene.call("generate_synthetic_data", {"target_topics": ["Complaints"], "count_per_topic": 30})
+    result = await scene.call(
+        "generate_synthetic_data", {"target_topics": ["Complaints"], "count_per_topic": 30}
+    )
     (proposal,) = await scene.proposals()
     assert proposal.kind == "generation" and proposal.ceiling_usd > 0
     assert proposal.payload["plan"] == [{"topic": "complaints", "name": "Complaints", "count": 30}]
@@ -309,7 +340,9 @@ async def test_without_named_topics_the_gaps_are_filled() -> None:
 async def test_seed_rows_grow_without_topics() -> None:
     scene = Scene()
     await scene.workflow()
-    result = await scene.call("generate_synthetic_data", {"record_ids": ["r1", "r2", "r3"], "variations_per_record": 4})
+    result = await scene.call(
+        "generate_synthetic_data", {"record_ids": ["r1", "r2", "r3"], "variations_per_record": 4}
+    )
     assert result["total"] == 12
 
 
@@ -395,9 +428,20 @@ async def test_the_grader_that_waits_is_the_one_that_is_tested() -> None:
 
 
 async def test_the_grader_that_stands_is_changed_when_none_waits() -> None:
-    scene = Scene(says('{"criteria": [{"name": "Tone", "description": "kind", "weight": 1}], "summary": "x"}'))
+    scene = Scene(
+        says('{"criteria": [{"name": "Tone", "description": "kind", "weight": 1}], "summary": "x"}')
+    )
     await scene.workflow(grader_version=1, graders_made=1)
-    grader = Grader("w1.1", TENANT, "w1", 1, "llm_as_judge", {"criteria": [{"name": "Accuracy", "description": "", "weight": 1.0}]}, OWNER, START)
+    grader = Grader(
+        "w1.1",
+        TENANT,
+        "w1",
+        1,
+        "llm_as_judge",
+        {"criteria": [{"name": "Accuracy", "description": "", "weight": 1.0}]},
+        OWNER,
+        START,
+    )
     from storage.records import Change
 
     await scene.state.commit(TENANT, Change(puts=(grader,)))
@@ -524,6 +568,8 @@ async def test_a_workflow_is_closed_only_after_its_model_was_deployed() -> None:
     await scene.change(trained)
     early = await scene.call("complete_workflow")
     assert early["ok"] is False and early["next"] == "deploy_model"
-    await scene.change(lambda w: replace(w, deployment=Deployment("ft:m", "http://model.test", "new_endpoint", START, OWNER)))
+    await scene.change(
+        lambda w: replace(w, deployment=Deployment("ft:m", "http://model.test", "new_endpoint", START, OWNER))
+    )
     assert (await scene.call("complete_workflow"))["status"] == "completed"
     assert (await scene.current()).status == "completed"

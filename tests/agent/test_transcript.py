@@ -34,7 +34,9 @@ def play(shape: list[tuple[int, int, int]]) -> list[list[dict[str, Any]]]:
 
 
 @given(turns)
-def test_what_is_told_begins_with_somebody_and_no_result_lacks_its_call(shape: list[tuple[int, int, int]]) -> None:
+def test_what_is_told_begins_with_somebody_and_no_result_lacks_its_call(
+    shape: list[tuple[int, int, int]],
+) -> None:
     for told in play(shape):
         assert not told or told[0]["role"] == "user"
         called = {call["id"] for message in told for call in message.get("calls", ())}

@@ -60,7 +60,9 @@ async def test_a_file_that_arrives_meanwhile_is_left_for_the_bot() -> None:
     scene = Scene()
 
     async def late(request: ChatRequest) -> ChatReply:
-        await scene.state.accept(TENANT, LANE, InboxItem("f1", "file", "U1", "", scene.now, {"name": "a.jsonl"}))
+        await scene.state.accept(
+            TENANT, LANE, InboxItem("f1", "file", "U1", "", scene.now, {"name": "a.jsonl"})
+        )
         return says("Hello.")
 
     await scene.say("hi")
@@ -207,7 +209,15 @@ async def test_a_killed_turn_is_taken_up_and_every_effect_happens_once(kill_at: 
     assert await scene.texts() == ["All done."]
     assert await scene.left() == ()
     stored = await scene.state.transcript(TENANT, LANE, last=100)
-    assert [message["role"] for message in stored] == ["user", "assistant", "tool", "tool", "assistant", "tool", "assistant"]
+    assert [message["role"] for message in stored] == [
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+        "assistant",
+        "tool",
+        "assistant",
+    ]
     assert kill_at < 26 or not killed, f"{writes} writes"
 
 
@@ -223,7 +233,14 @@ async def test_a_call_with_a_result_is_not_run_again() -> None:
     entries = [
         {"kind": "started", "turn": "n1", "items": ["m1"], "messages": [], "undecided": False, "idle": False},
         {"kind": "reply", "text": "", "calls": [call], "at": at, "cost": 0.0},
-        {"kind": "result", "call": "c1", "tool": "delete_workflow", "result": {"ok": True}, "at": at, "cost": 0.0},
+        {
+            "kind": "result",
+            "call": "c1",
+            "tool": "delete_workflow",
+            "result": {"ok": True},
+            "at": at,
+            "cost": 0.0,
+        },
     ]
     for entry in entries:
         await scene.state.write(lease, LANE, entry)
@@ -365,7 +382,9 @@ async def test_a_flood_of_calls_in_one_reply_is_cut() -> None:
         ("", {}, "There is no tool ''"),
     ],
 )
-async def test_calls_that_make_no_sense_are_explained_to_the_model(name: str, arguments: object, word: str) -> None:
+async def test_calls_that_make_no_sense_are_explained_to_the_model(
+    name: str, arguments: object, word: str
+) -> None:
     scene = Scene(says("", (name, arguments)), says("Sorry."))  # type: ignore[arg-type]
     await scene.workflow()
     await scene.say("go")
@@ -447,7 +466,11 @@ async def test_somebody_who_returns_after_hours_is_told_where_we_are() -> None:
     await scene.say("continue with generation")
     await scene.turn(says("Welcome back."))
     facts = json.loads(scene.model.heard()[-2])
-    assert (facts["event"], facts["position"], facts["balance_score"]) == ("welcome_back", "step 3 of 7", 0.31)
+    assert (facts["event"], facts["position"], facts["balance_score"]) == (
+        "welcome_back",
+        "step 3 of 7",
+        0.31,
+    )
     (card,) = await scene.events("status")
     assert card.data["workflow"]["step"] == "coverage_generation"
     assert scene.model.heard()[-1] == "<@U1>: continue with generation"

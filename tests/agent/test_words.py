@@ -117,7 +117,13 @@ async def test_a_message_older_than_the_card_does_not_decide(said_at: str, statu
 
 @pytest.mark.parametrize(
     ("after", "status"),
-    [("no", "rejected"), ("wait, change it", "open"), ("actually not", "open"), ("stop", "open"), ("thanks!", "done")],
+    [
+        ("no", "rejected"),
+        ("wait, change it", "open"),
+        ("actually not", "open"),
+        ("stop", "open"),
+        ("thanks!", "done"),
+    ],
 )
 async def test_who_takes_it_back_at_once_has_not_approved(after: str, status: str) -> None:
     scene = Scene()
@@ -175,7 +181,11 @@ async def test_words_that_sound_like_a_yes_bring_the_button_back() -> None:
     await scene.say("sure, sounds good to me")
     await scene.turn(says("Please press the button."))
     (notice,) = await scene.events("notice")
-    assert notice.data["buttons"][0] == {"text": "Approve", "action": "proposal.approve", "value": proposal.id}
+    assert notice.data["buttons"][0] == {
+        "text": "Approve",
+        "action": "proposal.approve",
+        "value": proposal.id,
+    }
     await scene.say("what would it cost?")
     await scene.turn(says("Nothing."))
     assert len(await scene.events("notice")) == 1

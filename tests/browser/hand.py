@@ -119,7 +119,9 @@ class Hand:
 
     def leave(self) -> None:
         """A last look at the end of whatever is shown, for whoever wonders where it stopped."""
-        self.page.evaluate("document.querySelectorAll('.scroll').forEach(one => one.scrollTop = one.scrollHeight)")
+        self.page.evaluate(
+            "document.querySelectorAll('.scroll').forEach(one => one.scrollTop = one.scrollHeight)"
+        )
         self.shot("last")
 
     def _show(self, card: Any | None) -> None:

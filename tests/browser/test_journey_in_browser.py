@@ -190,7 +190,7 @@ def _deploy_and_try(hand: Hand) -> None:
     form = hand.form("Try the model")
     form.locator("textarea").fill("I was charged twice this month, what now?")
     hand.submit(form, "Ask both")
-    hand.shots("tried", hand.card("Side by side"))
+    hand.shots("tried", hand.card("AI-generated answers.", button="Try another"))
 
 
 def _commands(hand: Hand) -> None:
@@ -211,6 +211,12 @@ def _home(hand: Hand) -> None:
     page.locator("#home h3.header").filter(has_text="My workflows").wait_for(timeout=SHORT_MS)
     page.locator("#home").get_by_text("Customer support").first.wait_for(timeout=SHORT_MS)
     hand.shots("home")
+    with page.context.expect_page() as opened:
+        page.locator("#home").get_by_role("link", name="Customer support").click()
+    opened.value.locator("#replies li.message").filter(has_text="Training finished").wait_for(
+        timeout=SHORT_MS
+    )
+    opened.value.close()
 
 
 def _phone(hand: Hand) -> None:

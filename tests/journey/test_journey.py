@@ -17,8 +17,6 @@ from tests.journey.stack import Stack
 from tests.journey.walk import GOAL, Walk, rest
 from tests.journey.ways import assert_deployed, by_words, to_the_end
 
-pytestmark = pytest.mark.xdist_group("journey")
-
 SEEDS = [
     ("I was charged twice for my order this month.", "I am sorry. I have refunded the second charge; it arrives in three days."),
     ("My parcel has not arrived, where is it?", "It left our depot yesterday and should reach you tomorrow."),
@@ -31,6 +29,7 @@ def walk(stack: Stack) -> Walk:
     return Walk(stack, stack.person())
 
 
+@pytest.mark.xdist_group("journey-1")
 def test_j1_the_journey_by_buttons(stack: Stack, walk: Walk) -> None:
     said: list[str] = []
     assert journey.play(stack.workspace.url, say=said.append) == 0, "\n".join(said)
@@ -42,6 +41,7 @@ def test_j1_the_journey_by_buttons(stack: Stack, walk: Walk) -> None:
     assert {move.evidence for move in approvals} == {"button"}
 
 
+@pytest.mark.xdist_group("journey-2")
 def test_j2_the_journey_by_words(walk: Walk) -> None:
     evidence = by_words(walk)
     assert_deployed(walk)
@@ -49,6 +49,7 @@ def test_j2_the_journey_by_words(walk: Walk) -> None:
     assert approvals == evidence, "each approval carries its message"
 
 
+@pytest.mark.xdist_group("journey-1")
 def test_j3_the_journey_from_three_rows(walk: Walk) -> None:
     rows = [
         {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]}
@@ -69,6 +70,7 @@ def test_j3_the_journey_from_three_rows(walk: Walk) -> None:
     assert_deployed(walk)
 
 
+@pytest.mark.xdist_group("journey-2")
 def test_j4_the_journey_without_topics(walk: Walk) -> None:
     walk.sample()
     walk.rest()
@@ -82,6 +84,7 @@ def test_j4_the_journey_without_topics(walk: Walk) -> None:
     assert "Topic\n" not in card, "no table of topics without topics"
 
 
+@pytest.mark.xdist_group("journey-2")
 def test_a_second_thread_has_a_workflow_of_its_own(stack: Stack, walk: Walk) -> None:
     other = Walk(stack, stack.person("U0GRACE"))
     walk.sample(text=f"The goal: {GOAL}.")

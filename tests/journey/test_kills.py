@@ -104,15 +104,6 @@ def test_worker_killed_while_it_reads_a_large_file(stack: Stack) -> None:
     assert doubled(walk) == []
 
 
-def test_the_relay_does_not_repeat_what_slack_already_has(stack: Stack) -> None:
-    walk = Walk(stack, stack.person())
-    for nth in (1, 2):
-        with _victim(stack, "web", POST, nth):
-            walk.say("<@U0FINETUNE> help", rest=False)
-        walk.rest()
-    assert doubled(walk) == []
-
-
 # ---------------------------------------------------------------- striking
 
 

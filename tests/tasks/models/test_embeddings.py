@@ -61,7 +61,9 @@ async def test_a_fitted_space_takes_new_texts_and_is_repeatable() -> None:
     assert similarity(invoice, fitted.vectors(TEXTS)[0]) > similarity(crash, fitted.vectors(TEXTS)[0])
 
 
-@pytest.mark.parametrize("texts", [["one"], ["the of and"], ["", ""], ["?!", "…"], ["日本語のテキスト", "別の文章"]])
+@pytest.mark.parametrize(
+    "texts", [["one"], ["the of and"], ["", ""], ["?!", "…"], ["日本語のテキスト", "別の文章"]]
+)
 async def test_odd_texts_still_give_vectors(texts: list[str]) -> None:
     found = await OfflineEmbedder().embed(texts)
     assert len(found) == len(texts) and len({len(vector) for vector in found}) == 1

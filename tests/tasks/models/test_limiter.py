@@ -129,7 +129,16 @@ async def test_tokens_count_where_the_server_counts_them() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("6m0s", 360), ("1h2m", 3720), ("20ms", 0.02), ("1.5s", 1.5), ("60", 60), ("soon", None), ("", None), ("-1", None)],
+    [
+        ("6m0s", 360),
+        ("1h2m", 3720),
+        ("20ms", 0.02),
+        ("1.5s", 1.5),
+        ("60", 60),
+        ("soon", None),
+        ("", None),
+        ("-1", None),
+    ],
 )
 def test_durations(text: str, seconds: float | None) -> None:
     assert duration_seconds(text) == (None if seconds is None else pytest.approx(seconds))

@@ -42,7 +42,9 @@ def request() -> ChatRequest:
 
 
 @pytest.mark.parametrize("wire", ["chat", "responses"])
-async def test_both_wires_call_tools_and_survive_trouble(server: ScriptedModel, wire: Literal["chat", "responses"]) -> None:
+async def test_both_wires_call_tools_and_survive_trouble(
+    server: ScriptedModel, wire: Literal["chat", "responses"]
+) -> None:
     chat = build_chat(settings(server, wire), patience=Patience(deadline_seconds=30))
     server.agent(status(500), status(429), call("look"), "I looked.")
     first = await chat.complete(request())

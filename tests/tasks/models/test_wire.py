@@ -46,9 +46,15 @@ async def test_chat_completions_carries_tools_calls_and_results() -> None:
     reply = await wire.chat().complete(request)
     assert reply.tool_calls == (ToolCall("c3", "look", "{}"),)
     assert (reply.usage, reply.model, reply.finish_reason) == (Usage(7, 3, 2), "m-1", "tool_calls")
-    (path, body), = wire.asked
+    ((path, body),) = wire.asked
     assert path == "/v1/chat/completions"
-    assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "tool", "tool"]
+    assert [message["role"] for message in body["messages"]] == [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "tool",
+    ]
     assert body["messages"][2]["tool_calls"][1]["function"] == {"name": "look", "arguments": '{"a":1}'}
     assert body["messages"][4] == {"role": "tool", "content": "two", "tool_call_id": "c2"}
     assert (body["temperature"], body["max_tokens"]) == (0.2, 9)
@@ -64,7 +70,7 @@ async def test_responses_carries_the_same_conversation() -> None:
     reply = await wire.chat(is_openai=True).complete(request)
     assert reply.tool_calls == (ToolCall("c3", "look", "{}"),) and reply.finish_reason == "tool_calls"
     assert reply.usage == Usage(7, 3, 2)
-    (path, body), = wire.asked
+    ((path, body),) = wire.asked
     assert path == "/v1/responses"
     assert [item.get("role") or item["type"] for item in body["input"]] == [
         "system",
@@ -79,7 +85,10 @@ async def test_responses_carries_the_same_conversation() -> None:
 
 
 async def test_parts_of_a_message_are_understood_by_both_wires() -> None:
-    parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": "https://x/y.png"}}]
+    parts = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
+    ]
     request = ChatRequest(model="m", messages=(Message("user", parts),))
     chat, responses = Wire(lambda path, body: (200, completion())), Wire(lambda path, body: (200, response()))
     await chat.chat().complete(request)
@@ -96,7 +105,9 @@ async def test_parts_of_a_message_are_understood_by_both_wires() -> None:
 
 @pytest.mark.parametrize("status", [404, 405, 501])
 async def test_a_server_without_responses_is_asked_by_chat_from_then_on(status: int) -> None:
-    wire = Wire(lambda path, body: (200, completion()) if "chat" in path else (status, error("no such route")))
+    wire = Wire(
+        lambda path, body: (200, completion()) if "chat" in path else (status, error("no such route"))
+    )
     chat = wire.chat(is_openai=True)
     assert (await chat.complete(ask())).text == "Hello."
     await chat.complete(ask())
@@ -229,7 +240,13 @@ def test_enumerations_lists_and_alternatives_are_checked() -> None:
     assert "4 items" in structured.mismatch(["a"] * 4, schema)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5), lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(max_size=5), c, max_size=3), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
+        lambda c: st.lists(c, max_size=3) | st.dictionaries(st.text(max_size=5), c, max_size=3),
+        max_leaves=8,
+    )
+)
 def test_checking_never_fails_on_any_json(value: Any) -> None:
     assert isinstance(structured.mismatch(value, SCHEMA.schema), str)
 
@@ -282,7 +299,9 @@ async def test_gateways_that_leave_fields_out_or_bend_them_are_understood() -> N
 
 async def test_a_cut_response_says_so_and_a_failed_one_is_invalid() -> None:
     cut = response("Hal", status="incomplete", incomplete_details={"reason": "max_output_tokens"})
-    assert (await Wire(lambda p, b: (200, cut)).chat(is_openai=True).complete(ask())).finish_reason == "length"
+    assert (
+        await Wire(lambda p, b: (200, cut)).chat(is_openai=True).complete(ask())
+    ).finish_reason == "length"
     failed = response("", status="failed", error={"message": "oops"})
     with pytest.raises(ModelAnswerInvalid):
         await Wire(lambda p, b: (200, failed)).chat(is_openai=True).complete(ask())
@@ -291,7 +310,9 @@ async def test_a_cut_response_says_so_and_a_failed_one_is_invalid() -> None:
 # ---------------------------------------------------------------- trouble
 
 
-@pytest.mark.parametrize("trouble", [429, 500, 502, 503, 408, httpx2.ConnectError("x"), httpx2.ReadTimeout("x")])
+@pytest.mark.parametrize(
+    "trouble", [429, 500, 502, 503, 408, httpx2.ConnectError("x"), httpx2.ReadTimeout("x")]
+)
 async def test_trouble_that_passes_is_waited_out_with_growing_pauses(trouble: Any) -> None:
     left = [trouble] * 3
 
@@ -323,7 +344,13 @@ async def test_the_servers_own_wish_to_wait_is_respected() -> None:
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(400, "x"), (401, "invalid_api_key"), (403, "training_not_available"), (429, "insufficient_quota"), (422, None)],
+    [
+        (400, "x"),
+        (401, "invalid_api_key"),
+        (403, "training_not_available"),
+        (429, "insufficient_quota"),
+        (422, None),
+    ],
 )
 async def test_refusals_are_not_repeated(status: int, code: str | None) -> None:
     wire = Wire(lambda path, body: (status, error("Incorrect key sk-abc123", code=code)))

@@ -61,7 +61,9 @@ class Wire:
             jitter=lambda: 0.5,
         )
 
-    def chat(self, *, wire: Literal["auto", "responses", "chat"] = "auto", is_openai: bool = False) -> OpenAIChat:
+    def chat(
+        self, *, wire: Literal["auto", "responses", "chat"] = "auto", is_openai: bool = False
+    ) -> OpenAIChat:
         return OpenAIChat(self.server(), wire=wire, is_openai=is_openai)
 
     def embedder(self) -> OpenAIEmbedder:
@@ -84,7 +86,9 @@ def completion(text: str = "Hello.", *calls: Json, **fields: Any) -> Json:
 def response(text: str = "Hello.", *calls: Json, **fields: Any) -> Json:
     output: list[Json] = [{"type": "reasoning", "summary": []}]
     if text:
-        output.append({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]})
+        output.append(
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+        )
     usage = {"input_tokens": 7, "output_tokens": 3, "input_tokens_details": {"cached_tokens": 2}}
     return {"model": "m-1", "status": "completed", "output": [*output, *calls], "usage": usage, **fields}
 

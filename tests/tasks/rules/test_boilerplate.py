@@ -32,4 +32,6 @@ def test_the_subject_in_front_is_never_taken_away() -> None:
 def test_every_text_keeps_its_place_and_never_becomes_empty(texts: list[str]) -> None:
     found = without_closings(texts)
     assert len(found) == len(texts)
-    assert all(bool(after.strip()) == bool(before.strip()) for before, after in zip(texts, found, strict=True))
+    assert all(
+        bool(after.strip()) == bool(before.strip()) for before, after in zip(texts, found, strict=True)
+    )

@@ -19,7 +19,28 @@ from tests.makers import TENANT, TOPICS, Context, World, row, rows, settings
 
 pytestmark = pytest.mark.anyio
 PARAMS: Json = {"strategy": "few_shot", "target_topics": ["shipping"], "count_per_topic": 20}
-PLACES = ["Oslo", "Lima", "Cairo", "Quito", "Turin", "Delhi", "Accra", "Perth", "Dakar", "Leeds", "Bonn", "Nice", "Riga", "Kyiv", "Minsk", "Tunis", "Sofia", "Basel", "Ghent", "Porto"]
+PLACES = [
+    "Oslo",
+    "Lima",
+    "Cairo",
+    "Quito",
+    "Turin",
+    "Delhi",
+    "Accra",
+    "Perth",
+    "Dakar",
+    "Leeds",
+    "Bonn",
+    "Nice",
+    "Riga",
+    "Kyiv",
+    "Minsk",
+    "Tunis",
+    "Sofia",
+    "Basel",
+    "Ghent",
+    "Porto",
+]
 
 
 class Writer:
@@ -50,7 +71,9 @@ async def test_kept_rows_join_a_new_version_with_their_topic_and_where_they_came
     report, after = await generated(world)
     assert (report.facts["asked"], report.facts["kept"]) == (20, 20)
     assert report.facts["balance_before"] == pytest.approx(0.961, abs=1e-3)
-    assert report.facts["balance_after"] == pytest.approx(0.716, abs=1e-3)  # 12/10/28: one topic has too much now
+    assert report.facts["balance_after"] == pytest.approx(
+        0.716, abs=1e-3
+    )  # 12/10/28: one topic has too much now
     assert (after.dataset_version, after.valid_rows) == (2, 50)
     assert after.coverage["distribution"][2]["count"] == 28
     manifest = world.datasets.manifest(TENANT, "d1", 2)
@@ -68,7 +91,12 @@ async def test_every_rejection_is_counted_by_its_reason_and_the_round_is_remembe
         return spoilt.get(number, text)
 
     report, after = await generated(World(chat=FakeChat(synthetic_rows=Writer(spoil))))
-    assert report.facts["rejected"] == {"too_short": 1, "llm_artifact": 1, "no_user_message": 1, "too_long": 1}
+    assert report.facts["rejected"] == {
+        "too_short": 1,
+        "llm_artifact": 1,
+        "no_user_message": 1,
+        "too_long": 1,
+    }
     assert report.facts["generated"] == 20
     assert report.facts["kept"] == 16
     (round_,) = after.rounds

@@ -66,7 +66,11 @@ async def test_consent_is_asked_for_with_the_overview_where_nobody_gave_it() -> 
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(b"", "empty_file"), (b"\x89PNG\r\n\x1a\n0000", "unsupported_type"), (b"<!DOCTYPE html><html></html>", "web_page")],
+    [
+        (b"", "empty_file"),
+        (b"\x89PNG\r\n\x1a\n0000", "unsupported_type"),
+        (b"<!DOCTYPE html><html></html>", "web_page"),
+    ],
 )
 async def test_a_file_that_is_no_dataset_gets_a_clear_answer(content: bytes, code: str) -> None:
     with pytest.raises(StepError) as refused:
@@ -115,7 +119,11 @@ async def test_checking_again_with_other_limits_changes_what_is_valid() -> None:
 
 async def test_an_export_holds_the_valid_rows_with_or_without_generated_ones() -> None:
     world = World()
-    given = [*rows({"login": 3}), row("made up by a model entirely", id="g", is_generated=True), row("no", id="bad")]
+    given = [
+        *rows({"login": 3}),
+        row("made up by a model entirely", id="g", is_generated=True),
+        row("no", id="bad"),
+    ]
     workflow = await world.workflow(world.dataset(given))
     report = await EXPORT.run(world.context(workflow), {"include_generated": False})
     lines = world.blobs.get(report.facts["path"]).splitlines()

@@ -196,7 +196,9 @@ def _status_words(data: Json) -> str:
 
 def _topic_words(data: Json) -> str:
     nodes, count = find(data, "hierarchy", "topics"), find(data, "topic_count")
-    names = [str(node.get("name")) for node in (nodes if isinstance(nodes, list) else []) if isinstance(node, dict)]
+    names = [
+        str(node.get("name")) for node in (nodes if isinstance(nodes, list) else []) if isinstance(node, dict)
+    ]
     if names:
         return f"Proposed topics: {joined(names[:8])}."
     return f"I looked through the rows and propose {count} topics." if isinstance(count, int) else ""
@@ -303,7 +305,8 @@ def _plain_facts(data: Json) -> str:
     shown = [
         f"{key.replace('_', ' ')}: {_flat(value)}"
         for key, value in data.items()
-        if key not in ("ok", "event", "next", "missing", "error", "operation", "title", "step", "task_id", "partial")
+        if key
+        not in ("ok", "event", "next", "missing", "error", "operation", "title", "step", "task_id", "partial")
         and isinstance(value, (str, int, float))
         and len(str(value)) <= 120
     ]

@@ -8,8 +8,14 @@ import { el, icon, iconButton } from "./dom.js";
 import { avatar, showMessages } from "./messages.js";
 import { know } from "./words.js";
 
+// A permalink (/archives/C…/p…, with its thread where it is a reply) opens its thread.
+function linked() {
+  const found = location.pathname.match(/^\/archives\/(\w+)\/p(\d+)(\d{6})$/);
+  return found ? { channel: found[1], thread: new URLSearchParams(location.search).get("thread_ts") ?? `${found[2]}.${found[3]}` } : {};
+}
+
 const $ = (id) => document.getElementById(id);
-const where = { channel: localStorage.getItem("channel"), thread: null, tab: "messages" };
+const where = { channel: localStorage.getItem("channel"), thread: null, tab: "messages", ...linked() };
 const seen = JSON.parse(localStorage.getItem("seen") ?? "{}");
 let state = null, busy = false, again = false, ownTs = null, newest = null;
 
@@ -34,7 +40,10 @@ async function refresh() {
     const asked = { ...where };
     const found = await snapshot(asked.channel, asked.thread);
     if (found.ok && asked.channel === where.channel && asked.thread === where.thread) show(found);
-    else if (!found.ok) Object.assign(where, { channel: null, thread: null });
+    else if (!found.ok && (where.channel || where.thread)) {
+      Object.assign(where, { channel: null, thread: null });
+      again = true;
+    }
   } finally {
     busy = false;
     if (again) { again = false; refresh(); }
@@ -180,5 +189,6 @@ function announce() {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && where.thread && !document.querySelector("dialog[open]")) closeThread();
 });
+if (where.thread) $("shell").dataset.pane = "thread";
 onChange(refresh);
 refresh();
