@@ -132,3 +132,18 @@ def test_a_chart_has_a_place_words_and_a_text_equivalent() -> None:
 def test_escaping_leaves_no_half_entity() -> None:
     assert say("<" * 300, 50).count("&lt;") == 49
     assert model_markdown("hello <!channel> and <@U1> there") == "hello  and  there"
+
+
+def test_a_card_speaks_of_topics_settings_and_checkpoints_as_people_do() -> None:
+    row = {"topic": "uncategorised", "name": "uncategorised", "before": 0.1, "after": 0.2, "count": 3}
+    done = {"model": "ft:m:1", "best_checkpoint": "ft:m:1:ckpt-18", "by_topic": [row], "next": "back_to_data"}
+    read = json.dumps(VIEWS["training_done"](done).blocks)
+    assert "(no topic)" in read and "uncategorised" not in read
+    assert "`ckpt-18`" in read and "back_to_data" not in read
+    begun = json.dumps(VIEWS["training_started"]({"hyperparameters": {"n_epochs": 2}}).blocks)
+    assert "epochs 2" in begun and "n epochs" not in begun
+
+
+def test_work_that_is_over_takes_one_line() -> None:
+    card = VIEWS["progress"]({"title": "Sorting", "status": "finished", "label": "465 records"})
+    assert card.blocks[0]["text"]["text"].count("\n") == 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,3 +115,24 @@ def test_the_page_works_by_keyboard_and_at_phone_width(place: Place, browser_pag
     page.click("#show-sidebar")
     page.click("#sidebar >> text=Finetune")
     page.wait_for_selector("role=tab[name=Home]")
+
+
+@pytest.mark.browser
+def test_times_are_the_readers_own(place: Place, browser_page: Any) -> None:
+    now = int(time.time())
+    text = f"now <!date^{now}^{{date_short_pretty}} at {{time}}|never>, then <!date^0^{{date_short}}|never>"
+    assert place.call("chat.postMessage", channel="C0MODELS", text=text)["ok"]
+    browser_page.wait_for_selector("#messages time >> text=/^today at \\d\\d:\\d\\d/")
+    assert "1970" in browser_page.inner_text("#messages .mrkdwn")
+
+
+@pytest.mark.browser
+def test_a_permalink_opens_its_thread(place: Place, browser_page: Any) -> None:
+    root = place.person("U0GRACE").post("the root")
+    reply = place.person("U0GRACE").post("the reply", thread_ts=root)
+    for ts in (root, reply):
+        link = place.call("chat.getPermalink", channel="C0MODELS", message_ts=ts)["permalink"]
+        browser_page.goto(link)
+        browser_page.wait_for_selector("#replies >> text=the reply")
+    browser_page.goto(f"{place.config.url}/archives/C0NOWHERE/p1234567890123456")
+    browser_page.wait_for_selector("#messages >> text=the root")
