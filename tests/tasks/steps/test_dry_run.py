@@ -91,6 +91,13 @@ async def test_the_verdict_follows_the_scores(
         assert ways[-1] == ("override_verdict" if may_override else "none")
 
 
+async def test_what_is_said_about_a_topic_names_it() -> None:
+    world = World(chat=chat(lambda data: {"score": 0.1, "reasoning": ""}))
+    report = await ran(world, await ready(world))
+    said = [one["message"] for one in report.facts["findings"] if one["subject"] == "billing"]
+    assert said and said[0].startswith("Billing scores 0.10")
+
+
 async def test_a_second_run_is_compared_on_the_same_rows() -> None:
     world = World(chat=chat(spread(0.1, 0.6)))
     workflow = await ready(world)
