@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable
 from bot.actions import NO_WORKFLOW, STRANGER, UNKNOWN
 from bot.hands import Click, Events, Hands, answer, tool_answer, use_tool
 from bot.listeners import forms
+from bot.views.kit import say
 from bot.views.topics import topic_key
-from storage.records import Json
+from storage.records import Json, OutboxEvent
 from tasks.rules import topics
 
 Handler = Callable[[Hands, Click, Json], Awaitable[Events]]
@@ -30,7 +31,11 @@ async def _goal(hands: Hands, click: Click, values: Json) -> Events:
     result = await tool_answer(
         hands, click, "start_finetune_workflow", {"training_goals": str(values["goal"])}
     )
-    return result or [answer(click, "Goal saved.")]
+    if result:
+        return result
+    text = f"<@{click.item.user}> set the goal: {say(str(values['goal']), 500)}"
+    data = {"text": text, "level": "info"}  # for everybody in the thread: what is learned concerns them all
+    return [OutboxEvent("notice", click.channel, click.thread_ts, data, key=f"goal:{click.item.id}")]
 
 
 async def _topics(hands: Hands, click: Click, values: Json) -> Events:

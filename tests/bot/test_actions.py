@@ -174,10 +174,10 @@ async def test_a_job_is_asked_to_stop() -> None:
     assert task and task.cancel_requested
 
 
-async def test_the_goal_is_kept() -> None:
+async def test_the_goal_is_kept_and_told_to_the_thread() -> None:
     desk = Desk()
     await desk.scene.workflow(goal="")
-    assert "saved" in await desk.send("goal", {"goal": "be kind"})
+    assert "set the goal: be kind" in await desk.send("goal", {"goal": "be kind"})
     assert (await desk.scene.current()).goal == "be kind"
 
 

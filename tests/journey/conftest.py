@@ -13,7 +13,7 @@ from tests.journey.stack import LIVE, Stack
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One running product a module; a thread of its own is isolation enough for most tests."""
-    with Stack(tmp_path_factory.mktemp("stack")) as running:
+    with Stack(tmp_path_factory.mktemp("stack"), rooms=6) as running:
         yield running
 
 

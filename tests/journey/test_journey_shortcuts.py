@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("journey-shortcuts")
 
 @pytest.fixture
 def walk(stack: Stack) -> Walk:
-    return Walk(stack, stack.person())
+    return Walk(stack, stack.person(channel=stack.fresh_channel()))
 
 
 def test_j3_the_journey_from_three_rows(walk: Walk) -> None:
@@ -60,7 +60,7 @@ def test_j4_the_journey_without_topics(walk: Walk) -> None:
 
 
 def test_a_second_thread_has_a_workflow_of_its_own(stack: Stack, walk: Walk) -> None:
-    other = Walk(stack, stack.person("U0GRACE"))
+    other = Walk(stack, stack.person("U0GRACE", stack.fresh_channel()))
     walk.sample(text=f"The goal: {GOAL}.")
     other.sample(text=f"The goal: {GOAL}.")
     rest(stack)
