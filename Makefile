@@ -16,7 +16,7 @@ sandbox: $(STAMP)
 	$(BIN)/finetune sandbox $(if $(JOURNEY),--journey,)
 
 test: $(STAMP) check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check .

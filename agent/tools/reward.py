@@ -153,7 +153,7 @@ def _warnings(ctx: ToolContext) -> list[str]:
     still_open = [
         flow.STEP_TITLES[step]
         for step in flow.SKIPPABLE
-        if ctx.flow.steps[step].status in ("pending", "failed")
+        if ctx.flow.steps[step].status not in ("completed", "skipped")
     ]
     warnings = []
     if still_open:

@@ -9,7 +9,7 @@ import pytest
 
 from .hand import SHORT_MS, Hand
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600), pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 GOAL = "Helpful, correct customer support answers that stay on brand"
 CRITERIA = "Accuracy | 40 | The facts are right\nTone | 30 | Friendly and on brand\nBrevity | 30 | No padding"

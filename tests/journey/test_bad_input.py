@@ -25,8 +25,6 @@ from storage.records import Proposal
 from tests.journey.stack import Stack
 from tests.journey.walk import GOAL, Walk, doubled, rest
 
-pytestmark = pytest.mark.xdist_group("bad-input")
-
 Json = dict[str, Any]
 MENTION = "<@U0FINETUNE>"
 FILE_LIMIT = 26_000_000

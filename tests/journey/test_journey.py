@@ -13,8 +13,6 @@ from tests.journey.stack import Stack
 from tests.journey.walk import Walk
 from tests.journey.ways import assert_deployed, by_words
 
-pytestmark = pytest.mark.xdist_group("journey")
-
 
 @pytest.fixture
 def walk(stack: Stack) -> Walk:

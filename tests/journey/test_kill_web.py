@@ -26,8 +26,6 @@ from tests.journey.stack import Stack
 from tests.journey.walk import Walk
 from tests.journey.ways import JUDGING
 
-pytestmark = pytest.mark.xdist_group("kill-web")
-
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:

@@ -27,8 +27,6 @@ from tests.journey.stack import Stack
 from tests.journey.walk import GOAL, Walk, doubled
 from tests.journey.ways import JUDGING
 
-pytestmark = pytest.mark.xdist_group("kill-worker")
-
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:

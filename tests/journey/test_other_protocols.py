@@ -15,8 +15,6 @@ from tests.journey.stack import Stack
 from tests.journey.walk import GOAL, Walk, doubled
 from tests.journey.ways import JUDGING, assert_deployed, by_words
 
-pytestmark = pytest.mark.xdist_group("other-protocols")
-
 NEVER = "100000"  # seconds between two looks at a training job: only a webhook brings its news
 
 
