@@ -74,7 +74,7 @@ APPROVE: dict[ProposalKind, str] = {
     "override": "Allow it",
     "consent": "Agree",
 }
-REJECT: dict[ProposalKind, str] = {"consent": "Keep rows here", "topics": "No topics like these"}
+REJECT: dict[ProposalKind, str] = {"consent": "Keep rows here", "topics": "Not these"}
 EDITABLE: frozenset[ProposalKind] = frozenset({"topics", "grader", "generation", "training"})
 DANGEROUS: frozenset[ProposalKind] = frozenset({"delete", "rollback", "override"})
 
