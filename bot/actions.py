@@ -28,7 +28,6 @@ STRATEGIES = (
     Choice("A scenario and its variations", "scenario_expansion"),
 )
 UNKNOWN = "I do not know that button any more; the card is probably an old one. Ask me for the status."
-STRANGER = "Guests and people of other organisations cannot do this. Ask a member of the channel."
 NO_WORKFLOW = "There is no workflow in this thread any more."
 
 
@@ -38,10 +37,8 @@ async def act(hands: Hands, click: Click) -> Events:
     handler = _handler(name)
     if handler is None:
         return [answer(click, UNKNOWN, level="warning")]
-    if click.person.is_guest and not name.startswith("proposal."):
-        return [
-            answer(click, STRANGER, level="warning")
-        ]  # the desk itself refuses decisions, and says who may
+    if click.person.turned_away and not name.startswith("proposal."):  # the desk itself refuses decisions
+        return [answer(click, click.person.turned_away, level="warning")]
     return await handler(hands, click)
 
 

@@ -49,7 +49,7 @@ class People:
             found = Person(id=user, groups=await self._groups_of(user), is_guest=self._is_guest(described))
         except SlackRefused as error:
             log.warning("person_unknown", user=user, code=error.code)
-            return Person(id=user, is_guest=True)
+            return Person(id=user, is_guest=True, is_unknown=True)
         self._keep(found, "user", user)
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from bot.actions import NO_WORKFLOW, STRANGER, UNKNOWN
+from bot.actions import NO_WORKFLOW, UNKNOWN
 from bot.hands import Click, Events, Hands, answer, tool_answer, use_tool
 from bot.listeners import forms
 from bot.views.kit import say
@@ -20,8 +20,8 @@ async def submit(hands: Hands, click: Click) -> Events:
     handler = HANDLERS.get(str(click.item.data.get("form") or ""))
     if handler is None:
         return [answer(click, UNKNOWN, level="warning")]
-    if click.person.is_guest:
-        return [answer(click, STRANGER, level="warning")]
+    if click.person.turned_away:
+        return [answer(click, click.person.turned_away, level="warning")]
     if click.workflow is None:
         return [answer(click, NO_WORKFLOW, level="warning")]
     return await handler(hands, click, dict(click.item.data.get("values") or {}))

@@ -302,8 +302,8 @@ class Desk:
     async def _decision_refusal(self, proposal: Proposal, person: Person, *, approve: bool) -> str:
         if proposal.status != "open":
             return closed_answer(proposal)
-        if person.is_guest:
-            return "Guests and people of other organisations cannot decide this. Ask a member of the channel."
+        if person.turned_away:
+            return person.turned_away
         if approve and not may_decide(proposal, person):
             names = ", ".join(mention(who) for who in proposal.deciders)
             return f"Only {names} can approve this, because {reason_to_guard(proposal)}."

@@ -16,6 +16,10 @@ from tasks import workflow as flow
 from tasks.step import Draft, Step
 from tasks.workflow import Missing
 
+STRANGER = (
+    "Guests and people of other organisations cannot decide or change this. Ask a member of the channel."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -28,11 +32,22 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who acts: a Slack user, the groups they belong to, and whether they are a guest or of another organisation."""
+    """Who acts: a Slack user, the groups they belong to, and whether they are a guest or of another organisation.
+
+    Somebody whom Slack does not describe just now may do no more than a guest, and is told why (`is_unknown`).
+    """
 
     id: str
     groups: frozenset[str] = frozenset()
     is_guest: bool = False
+    is_unknown: bool = False
+
+    @property
+    def turned_away(self) -> str:
+        """What a guest hears who may not do this; "" for members."""
+        if self.is_unknown:
+            return "Slack does not tell me who you are just now, so nothing was done. Please try again in a moment."
+        return STRANGER if self.is_guest else ""
 
 
 def new_task(step: Step, workflow: Workflow, params: Json, *, by: str, key: str, at: float) -> Task:

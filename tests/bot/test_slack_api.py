@@ -182,7 +182,9 @@ async def test_strangers_and_the_departed_count_as_guests(described: dict[str, A
 
 async def test_who_slack_does_not_know_may_decide_nothing() -> None:
     api: Any = FakeSlack(users_info=[SlackRefused("users.info", "user_not_found")])
-    assert (await People(api=api, team=lambda: TEAM, groups=()).whois("U1")).is_guest
+    found = await People(api=api, team=lambda: TEAM, groups=()).whois("U1")
+    assert found.is_guest
+    assert "does not tell me who you are" in found.turned_away
 
 
 async def test_reading_follows_membership() -> None:
