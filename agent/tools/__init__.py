@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from agent.tooling import Tool, lacking
 from agent.tools.coverage import COVERAGE_TOOLS
 from agent.tools.data import DATA_TOOLS
+from agent.tools.deployment import DEPLOYMENT_TOOLS
 from agent.tools.reward import REWARD_TOOLS
 from agent.tools.topics import TOPIC_TOOLS
 from agent.tools.training import TRAINING_TOOLS
@@ -20,6 +21,7 @@ TOOLS: tuple[Tool, ...] = (
     *COVERAGE_TOOLS,
     *REWARD_TOOLS,
     *TRAINING_TOOLS,
+    *DEPLOYMENT_TOOLS,
 )
 BY_NAME: dict[str, Tool] = {tool.name: tool for tool in TOOLS}
 

@@ -16,6 +16,7 @@ from tasks.rules.costs import ModelPrice, PriceTable, TrainingPrice
 from tasks.step import Draft
 from tasks.workflow import Missing
 
+NOT_OURS = "That model does not come from this workflow's training. Leave it out, or train here first."
 CARD_BELOW = "A card with all of it is shown in the thread; do not repeat what it shows."
 
 
