@@ -192,10 +192,18 @@ def _measured(work: Any, path: Path) -> None:
     began, at = time.process_time(), time.perf_counter()
     work(path)
     cpu, wall = time.process_time() - began, time.perf_counter() - at
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rss_mb = peak / (1e6 if sys.platform == "darwin" else 1024)
+    rss_mb = _peak_rss_mb()
     megabytes = path.stat().st_size / 1e6
     print(json.dumps({"mb_per_cpu_s": megabytes / cpu, "mb_per_s": megabytes / wall, "rss_mb": rss_mb}))
+
+
+def _peak_rss_mb() -> float:
+    """The peak of this process alone. On Linux `ru_maxrss` begins with what the parent had at the fork; VmHWM does not."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1024)
 
 
 def _ours() -> Any:
