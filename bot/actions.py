@@ -14,6 +14,7 @@ from bot.hands import BY_BUTTON, Click, Events, Hands, answer, meta, open_view, 
 from bot.listeners.forms import criteria_text
 from bot.views import modals
 from bot.views.kit import Choice, listed, mapped, say
+from bot.views.proposal_bodies import STRATEGIES
 from bot.views.topics import REVIEW_ROWS, topic_key
 from storage.records import Grader, Json, Proposal, Task
 from tasks.rules import graders, outline, topics
@@ -21,12 +22,6 @@ from tasks.rules.topic_templates import templates
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[Hands, Click], Awaitable[Events]]
-STRATEGIES = (
-    Choice("Variations of real rows", "message_variation"),
-    Choice("From a few diverse examples", "few_shot"),
-    Choice("From the topic's description", "topic_description"),
-    Choice("A scenario and its variations", "scenario_expansion"),
-)
 UNKNOWN = "I do not know that button any more; the card is probably an old one. Ask me for the status."
 NO_WORKFLOW = "There is no workflow in this thread any more."
 
@@ -184,7 +179,7 @@ async def _generation_form(hands: Hands, click: Click, params: Json) -> Events:
         meta(click),
         count=int(params.get("count_per_topic") or 50),
         strategy=str(params.get("strategy") or "message_variation"),
-        strategies=STRATEGIES,
+        strategies=[Choice(words[0].upper() + words[1:], name) for name, words in STRATEGIES.items()],
         topics=choices,
         chosen=chosen,
     )

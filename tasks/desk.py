@@ -14,7 +14,6 @@ from storage.errors import Conflict
 from storage.ports import State
 from storage.records import (
     Change,
-    Consent,
     Decision,
     InboxItem,
     Json,
@@ -23,14 +22,13 @@ from storage.records import (
     Tenant,
     Workflow,
 )
-from tasks import effects
+from tasks import consent, effects
 from tasks import workflow as flow
 from tasks.drafting import (
     Person,
     Refusal,
     card_event,
     closed_answer,
-    consent_id,
     dependencies,
     may_decide,
     mention,
@@ -323,6 +321,4 @@ class Desk:
 
     async def may_send_rows(self, tenant: Tenant) -> bool:
         """True when rows may go to the configured provider: it is listed, or the workspace consented."""
-        if self.settings.allows_provider():
-            return True
-        return await self.state.get(tenant, Consent, consent_id(self.settings.provider)) is not None
+        return await consent.given(self.state, self.settings, tenant)

@@ -13,6 +13,7 @@ from storage import keys
 from storage.codec import to_json
 from storage.records import Decision, InboxItem, Json, OutboxEvent, Proposal, ProposalKind, Task, Workflow
 from tasks import workflow as flow
+from tasks.rules import approvals
 from tasks.step import Draft, Step
 from tasks.workflow import Missing
 
@@ -199,10 +200,14 @@ def with_decision(proposal: Proposal, decision: Decision) -> Proposal:
 
 
 def may_decide(proposal: Proposal, person: Person) -> bool:
-    return (
-        not proposal.deciders
-        or person.id in proposal.deciders
-        or bool(person.groups & set(proposal.deciders))
+    """The rule of `rules.approvals` on a proposal, whose deciders already name the owner where no approver is set."""
+    names = {person.id, *person.groups} & set(proposal.deciders)
+    return approvals.may_decide(
+        min(names, default=person.id),
+        deciders=proposal.deciders,
+        owner="",
+        costs=bool(proposal.deciders),
+        is_guest=person.is_guest,
     )
 
 

@@ -9,8 +9,9 @@ from typing import Any
 from agent.tooling import ToolContext, ToolResult, failed, from_refusal, ok
 from storage.manifests import Head, Manifest
 from storage.records import Json, Proposal
+from tasks import consent
 from tasks.desk import Started
-from tasks.drafting import Refusal, consent_id
+from tasks.drafting import Refusal
 from tasks.rules.approvals import ExplicitOrder
 from tasks.rules.costs import ModelPrice, PriceTable, TrainingPrice
 from tasks.step import Draft
@@ -82,14 +83,7 @@ async def consent_refusal(ctx: ToolContext) -> ToolResult | None:
         return None
     provider = ctx.deps.settings.provider
     if await open_proposal(ctx, "consent") is None:
-        what = [
-            "rows of this dataset, for topics, generation, judging and training",
-            "nothing before somebody agrees",
-        ]
-        payload = {"provider": provider, "consent_id": consent_id(provider), "what": what}
-        await ctx.desk.propose(
-            ctx.flow, Draft("consent", f"Send rows to {provider}", payload), by=ctx.actor.id, key=ctx.call_id
-        )
+        await ctx.desk.propose(ctx.flow, consent.card(provider), by=ctx.actor.id, key=ctx.call_id)
     missing = Missing(
         "consent", f"Nobody has agreed yet that rows may be sent to {provider}: press Agree on the card."
     )

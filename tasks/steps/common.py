@@ -13,9 +13,9 @@ from dataclasses import replace
 from storage import paths
 from storage.errors import NotFound
 from storage.manifests import Manifest
-from storage.records import Consent, Dataset, Json, Topic, Workflow
+from storage.records import Dataset, Json, Topic, Workflow
+from tasks import consent
 from tasks.asking import Asker
-from tasks.drafting import consent_id
 from tasks.rules import topics as topic_rules
 from tasks.rules.limits import Limits
 from tasks.step import StepContext, StepError
@@ -54,12 +54,7 @@ def has_model(ctx: StepContext) -> bool:
 
 async def may_send_rows(ctx: StepContext) -> bool:
     """True when there is a model to ask and rows may go to it: the provider is listed, or the workspace consented."""
-    settings = ctx.deps.settings
-    if not has_model(ctx):
-        return False
-    if settings.allows_provider():
-        return True
-    return await ctx.deps.state.get(ctx.workflow.tenant, Consent, consent_id(settings.provider)) is not None
+    return has_model(ctx) and await consent.given(ctx.deps.state, ctx.deps.settings, ctx.workflow.tenant)
 
 
 async def require_sending(ctx: StepContext) -> None:

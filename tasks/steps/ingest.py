@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from storage.errors import NotFound
 from storage.records import Json, Workflow
-from tasks.drafting import consent_id
+from tasks import consent
 from tasks.ingest import IngestCancelled, IngestReport, UnreadableFile, ingest
 from tasks.step import Cancelled, Draft, Next, Step, StepContext, StepError, StepReport
 from tasks.steps.common import (
@@ -112,13 +112,7 @@ def _teller(ctx: StepContext) -> Callable[[int, int], None]:
 async def _consent(ctx: StepContext) -> tuple[Draft, ...]:
     if not has_model(ctx) or await may_send_rows(ctx):
         return ()
-    provider = ctx.deps.settings.provider
-    what = [
-        "rows of this dataset, for topics, generation, judging and training",
-        "nothing before somebody agrees",
-    ]
-    payload = {"provider": provider, "consent_id": consent_id(provider), "what": what}
-    return (Draft("consent", f"Send rows to {provider}", payload),)
+    return (consent.card(ctx.deps.settings.provider),)
 
 
 INGEST = Step(name="ingest", title="Reading the file", body=run, timeout_seconds=6 * 3600)
