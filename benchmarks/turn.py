@@ -183,6 +183,12 @@ class _NoQueue:
     async def wake(self, task: object) -> None:
         return None
 
+    async def help(self, task: object, most: int) -> None:
+        return None
+
+    async def others_wait(self, task: object) -> bool:
+        return False
+
 
 async def _whois(user: str) -> Person:
     return Person(user)

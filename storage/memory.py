@@ -144,6 +144,9 @@ class MemoryState:
     async def load(self, tenant: Tenant, task_id: str) -> dict[str, Json]:
         return {name: loads(dict, value) for name, value in self._room(tenant).checkpoints[task_id].items()}
 
+    async def saved(self, tenant: Tenant, task_id: str) -> frozenset[str]:
+        return frozenset(self._room(tenant).checkpoints[task_id])
+
     async def save(self, lease: Lease, task_id: str, name: str, value: Json) -> None:
         self._require(lease)
         self._room(lease.tenant).checkpoints[task_id][name] = dumps(value)

@@ -86,6 +86,10 @@ class Checkpoints(Protocol):
 
     async def load(self, tenant: Tenant, task_id: str) -> dict[str, Json]: ...
 
+    async def saved(self, tenant: Tenant, task_id: str) -> frozenset[str]:
+        """The names alone."""
+        ...
+
     async def save(self, lease: Lease, task_id: str, name: str, value: Json) -> None:
         """Store under the task's lease; raises `LostLease`."""
         ...

@@ -277,6 +277,10 @@ ProposalKind = Literal[
     "delete",
     "override",
     "consent",
+    "clean",
+    "rows",
+    "augmentation",
+    "knowledge",
 ]
 
 

@@ -56,6 +56,10 @@ class RedisCheckpoints:
         flat = await self.client.call("HGETALL", keys.checkpoints(tenant, task_id))
         return {name.decode(): decode(value) for name, value in flat.items()}
 
+    async def saved(self, tenant: Tenant, task_id: str) -> frozenset[str]:
+        names = await self.client.call("HKEYS", keys.checkpoints(tenant, task_id))
+        return frozenset(name.decode() for name in names)
+
     async def save(self, lease: Lease, task_id: str, name: str, value: Json) -> None:
         touched = (keys.fence(lease.tenant, lease.name), keys.checkpoints(lease.tenant, task_id))
         if not await self.client.run(_SAVE, touched, lease.fence, name, encode(value)):

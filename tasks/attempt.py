@@ -19,7 +19,7 @@ from storage.codec import from_json
 from storage.errors import Conflict, LostLease, Unavailable
 from storage.ports import State
 from storage.records import Change, Document, Lease, OutboxEvent, Task, Workflow
-from tasks import outcomes
+from tasks import fanout, outcomes
 from tasks import workflow as flow
 from tasks.deps import Deps
 from tasks.desk import Desk
@@ -117,6 +117,7 @@ class Attempt:
             title=self.step.title,
             heartbeat=heartbeat,
             saved=saved,
+            spread=self._spread if self.step.fan else None,
         )
         try:
             with heartbeat:
@@ -127,6 +128,9 @@ class Attempt:
             raise
         finally:
             self.task = ctx.task
+
+    async def _spread(self, ctx: RunContext, shares: Mapping[str, int], label: str) -> bool:
+        return await fanout.spread(ctx, shares, label, step=self.step, open_state=self.open_state)
 
     async def _within_time(self, ctx: RunContext) -> StepReport:
         try:

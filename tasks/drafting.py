@@ -97,6 +97,8 @@ def dependencies(workflow: Workflow, kind: ProposalKind) -> Json:
             return {"topics_version": workflow.topics_version}
         case "generation":
             return {"dataset_version": workflow.dataset_version, "topics_version": workflow.topics_version}
+        case "clean" | "rows" | "augmentation" | "knowledge":
+            return {"dataset_version": workflow.dataset_version}
         case "grader":
             return {"grader_version": workflow.grader_version}
         case "training" | "override":

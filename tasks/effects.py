@@ -76,10 +76,6 @@ def _topics(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effec
     return Effect(changed, start=("categorize", {"mode": mode, "moved": moved}), say=False)
 
 
-def _generation(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effect:
-    return Effect(workflow, start=("generate", dict(proposal.payload["params"])), say=False)
-
-
 def _grader(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effect:
     number = workflow.graders_made + 1
     grader = Grader(
@@ -98,14 +94,6 @@ def _grader(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effec
     )
     summary = f"{str(proposal.payload['kind']).replace('_', ' ')} v{number}"
     return Effect(flow.finish(changed, "grader_config", summary=summary, by=by, at=at), records=(grader,))
-
-
-def _training(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effect:
-    return Effect(workflow, start=("start_training", dict(proposal.payload["params"])), say=False)
-
-
-def _deployment(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effect:
-    return Effect(workflow, start=("deploy", dict(proposal.payload["params"])), say=False)
 
 
 def _skip(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effect:
@@ -134,15 +122,28 @@ def _consent(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effe
     return Effect(workflow, records=(consent,))
 
 
+def _starts(operation: str) -> Callable[[Workflow, Proposal, float, str], Effect]:
+    """Of kinds whose approval does nothing but start an operation with the parameters that the card showed."""
+
+    def effect(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effect:
+        return Effect(workflow, start=(operation, dict(proposal.payload["params"])), say=False)
+
+    return effect
+
+
 EFFECTS: dict[ProposalKind, Callable[[Workflow, Proposal, float, str], Effect]] = {
     "topics": _topics,
-    "generation": _generation,
+    "generation": _starts("generate"),
     "grader": _grader,
-    "training": _training,
-    "deployment": _deployment,
+    "training": _starts("start_training"),
+    "deployment": _starts("deploy"),
     "skip": _skip,
     "rollback": _rollback,
     "delete": _delete,
     "override": _override,
     "consent": _consent,
+    "clean": _starts("clean"),
+    "rows": _starts("change_rows"),
+    "augmentation": _starts("augment"),
+    "knowledge": _starts("prepare_knowledge"),
 }

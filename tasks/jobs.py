@@ -1,4 +1,4 @@
-"""What a worker runs: one task, under its lease. `run_task` is the only function that jobs may name.
+"""What a worker runs: one task, under its lease, or shares of another worker's. Jobs may name only `run_task` and `help_task`.
 
 Whoever holds the lease runs the task; everything written carries the lease's fence. How one attempt goes is in
 `attempt.py`; what each outcome writes is in `outcomes.py`; what an operation does is in `steps/`.
@@ -17,6 +17,7 @@ from storage import keys
 from storage.errors import LostLease, StorageError
 from storage.ports import State
 from storage.records import Task, Tenant
+from tasks import fanout
 from tasks.attempt import Attempt
 from tasks.deps import Deps
 from tasks.heartbeat import LEASE_SECONDS
@@ -64,6 +65,27 @@ def run_task(tenant_text: str, task_id: str, attempt: int) -> None:
         log.warning("task_left", reason=str(error))
     except Exception:
         log.exception("task_crashed")
+
+
+def help_task(tenant_text: str, task_id: str, number: int) -> None:
+    """Do shares of a task that another worker runs (`fanout.py`). `number` only tells the helpers' jobs apart."""
+    if _workplace is None:
+        raise RuntimeError("equip() this process first; tasks/worker.py does")
+    log = _log.bind(task=task_id, helper=number)
+    try:
+        asyncio.run(_help(_workplace, keys.tenant_from_text(tenant_text), task_id))
+    except StorageError as error:
+        log.warning("help_ended", reason=str(error))
+    except Exception:
+        log.exception("help_crashed")
+
+
+async def _help(workplace: Workplace, tenant: Tenant, task_id: str) -> None:
+    deps = workplace.build()
+    try:
+        await fanout.lend_a_hand(deps, workplace.operations, workplace.open_state, tenant, task_id)
+    finally:
+        await deps.close()
 
 
 async def _run_alone(workplace: Workplace, tenant: Tenant, task_id: str) -> None:

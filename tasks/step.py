@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from storage.records import Document, Json, OutboxEvent, ProposalKind, StepName, Task, Workflow
 
@@ -93,6 +93,20 @@ class StepReport:
     cost_usd: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """How an operation's work is shared among workers: see `StepContext.spread` and `tasks/fanout.py`.
+
+    prepare  runs once in every process that takes part, with the operation's context and params: what all shares need.
+             What is dear to make the operation saves before it spreads (a checkpoint, or `save_report` for what is large).
+    work     does the share of that name; what it returns is kept under the name (JSON under 100 kB; rows go to the store).
+             It may checkpoint on its own account under names that begin with the share's, and ask `ctx.cancelled()`.
+    """
+
+    prepare: Callable[[StepContext, Json], Awaitable[Any]]
+    work: Callable[[StepContext, Any, str], Awaitable[Json]]
+
+
 class StepContext(Protocol):
     """What an operation may touch. Built by `tasks/jobs.py`; tests build one with `tests/makers.py`."""
 
@@ -107,6 +121,14 @@ class StepContext(Protocol):
 
     async def checkpoint(self, name: str, value: Json) -> None:
         """Remember a finished part; found in `ctx.done` after a restart. Raises `Cancelled`, `LostLease`."""
+        ...
+
+    async def spread(self, shares: Mapping[str, int], *, label: str) -> bool:
+        """Do every share that is not in `done`, here and on whatever workers are free; True when stopped early.
+
+        `shares` maps names to rows; progress shows how many are done, followed by `label` ("rows sorted"). Afterwards `done`
+        holds what the operation's `fan.work` returned for each, whoever did it. A share whose worker dies is done again.
+        """
         ...
 
     def cancelled(self) -> bool: ...
@@ -157,6 +179,7 @@ class Step:
     needs: tuple[Need, ...] = ()
     queue: str = "steps"
     timeout_seconds: int = 3600
+    fan: Fan | None = None
     after_deletion: bool = False  # runs although its workflow is deleted; every other operation then stops
 
     async def run(self, ctx: StepContext, params: Json) -> StepReport:

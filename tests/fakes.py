@@ -24,6 +24,12 @@ class FakeQueue:
         if job_id(task) not in {job_id(job) for job in self.jobs}:
             self.jobs.append(task)
 
+    async def help(self, task: Task, most: int) -> None:
+        return None
+
+    async def others_wait(self, task: Task) -> bool:
+        return bool(self.jobs)
+
     async def waiting(self) -> frozenset[str]:
         return frozenset(job_id(job) for job in self.jobs)
 

@@ -21,6 +21,7 @@ from tasks.models.offline import OfflineEmbedder
 from tasks.models.port import Usage
 from tasks.rules.validation import check_row
 from tasks.settings import Settings
+from tasks.steps import OPERATIONS
 from tests.fakes import FakeChat, FakeQueue, FakeTrainer
 
 TENANT = Tenant(enterprise="", team="T1")
@@ -188,7 +189,12 @@ class World:
         return made
 
     def context(
-        self, workflow: Workflow, operation: str = "op", *, done: Mapping[str, Json] | None = None
+        self,
+        workflow: Workflow,
+        operation: str = "op",
+        *,
+        params: Json | None = None,
+        done: Mapping[str, Json] | None = None,
     ) -> Context:
         task = Task(
             id="t1",
@@ -197,7 +203,7 @@ class World:
             channel="C1",
             thread_ts="1.0",
             operation=operation,
-            params={},
+            params=params or {},
             inputs={},
             by="U1",
             created_at=1.0,
@@ -231,6 +237,18 @@ class Context:
             raise Killed("task:t1")
         self.done = {**self.done, name: value}
         self.written += 1
+
+    async def spread(self, shares: Mapping[str, int], *, label: str) -> bool:
+        """One process does all shares in order; `fan` is the operation's, found by the task's operation."""
+        fan = OPERATIONS[self.task.operation].fan
+        assert fan is not None
+        prepared = await fan.prepare(self, self.task.params)
+        for name in shares:
+            if self.cancelled():
+                return True
+            if name not in self.done:
+                await self.checkpoint(name, await fan.work(self, prepared, name))
+        return self.cancelled() and any(name not in self.done for name in shares)
 
     def cancelled(self) -> bool:
         return self.stop_after is not None and self.written >= self.stop_after

@@ -30,6 +30,12 @@ class Woken:
     async def wake(self, task: Task) -> None:
         self.tasks.append(task)
 
+    async def help(self, task: Task, most: int) -> None:
+        raise AssertionError("only workers call for help")
+
+    async def others_wait(self, task: Task) -> bool:
+        return False
+
 
 async def nothing(ctx: StepContext, params: dict[str, Any]) -> StepReport:
     raise AssertionError("the desk runs nothing itself")

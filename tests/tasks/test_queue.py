@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from rq import Queue as RQQueue
+from rq import Worker as RQWorker
 from rq.serializers import JSONSerializer
 
 from storage.records import Task, Tenant
 from tasks.drafting import new_task
-from tasks.queue import Queue, QueueUnreadable, TaskJob, open_queue
+from tasks.queue import HELP_TASK, Queue, QueueUnreadable, TaskJob, open_queue
 from tests.tasks.toys import an_operation, grow, workflow
 
 pytestmark = pytest.mark.anyio
@@ -37,9 +38,30 @@ async def test_a_wake_is_one_job_with_ids_only_on_the_tasks_queue(redis_url: str
     queue.close()
 
 
+async def test_a_call_for_help_is_one_job_for_each_other_worker(redis_url: str, tenant: Tenant) -> None:
+    queue, task = Queue(redis_url), a_task(tenant, "training")
+    with Redis.from_url(redis_url) as redis:
+        workers = [RQWorker([open_queue("training", redis)], connection=redis) for _ in range(3)]
+        for worker in workers:
+            worker.register_birth()
+        for _ in range(2):
+            await queue.help(task, most=9)
+        jobs = open_queue("training", redis).get_jobs()
+        assert [job.args for job in jobs] == [[f"-.{tenant.team}", task.id, number] for number in range(2)]
+        assert {job.func_name for job in jobs} == {HELP_TASK}
+        assert not await queue.others_wait(task), "calls for help keep nobody waiting"
+        await queue.wake(task)
+        assert await queue.others_wait(task)
+        for worker in workers:
+            worker.register_death()
+    queue.close()
+
+
 async def test_a_queue_out_of_reach_keeps_nobody_waiting(tmp_path: Path, tenant: Tenant) -> None:
     queue = Queue(f"unix://{tmp_path}/nobody.sock")
     await queue.wake(a_task(tenant))
+    await queue.help(a_task(tenant), 3)
+    assert not await queue.others_wait(a_task(tenant))
     with pytest.raises(QueueUnreadable):
         await queue.waiting()
 

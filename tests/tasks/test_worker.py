@@ -21,12 +21,15 @@ from storage.redis_state import connect
 from tasks.desk import Desk
 from tasks.queue import Queue
 from tasks.settings import Settings
+from tasks.step import Step
 from tasks.sweeper import sweep
 from tests.tasks import toys
 
 pytestmark = pytest.mark.anyio
 SLOW = toys.an_operation(toys.grow, name="slow")
+SHARED = toys.an_operation(toys.grow, name="shared")
 PARTS = [f"part {number}" for number in range(10)]
+SHARES = [f"share {number}" for number in range(20)]
 
 
 @pytest.fixture
@@ -48,7 +51,7 @@ class Shop:
             state=self.state,
             queue=self.queue,
             settings=Settings(),
-            operations={"slow": SLOW},
+            operations={"slow": SLOW, "shared": SHARED},
             clock=time.time,
         )
 
@@ -63,6 +66,15 @@ class Shop:
     def children(self) -> list[int]:
         return [int(line.split()[1]) for line in self.lines() if line.startswith("start")]
 
+    def crew(self) -> list[int]:
+        """The worker processes that have begun a share, in the order in which they came."""
+        begun = (line.split() for line in self.lines() if line.startswith("start") and "share" in line)
+        return list(dict.fromkeys(int(words[2]) for words in begun))
+
+    def registered(self) -> int:
+        with Redis.from_url(self.url) as redis:
+            return int(redis.scard("rq:workers:steps"))
+
     async def finished(self, task: Task, *, sweeping: bool = False) -> Task:
         """The task once it is over. With `sweeping`, as if the clock ran ahead and leases ran out."""
         while True:
@@ -71,7 +83,8 @@ class Shop:
                 return found
             if sweeping:
                 with Redis.from_url(self.url) as redis:
-                    redis.delete(f"ft:{{-.{task.tenant.team}}}:lease:task:{task.id}")
+                    for key in redis.keys(f"ft:{{-.{task.tenant.team}}}:lease:task:{task.id}*"):
+                        redis.delete(key)
                 await sweep(self.desk, self.queue, now=time.time() + 60)
                 sweeping = False
             await asyncio.sleep(0.02)
@@ -97,8 +110,8 @@ async def until(true: Callable[[], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def start(shop: Shop, tenant: Tenant) -> Task:
-    task = await toys.begin(shop.state, tenant, SLOW)
+async def start(shop: Shop, tenant: Tenant, step: Step = SLOW) -> Task:
+    task = await toys.begin(shop.state, tenant, step)
     await shop.queue.wake(task)
     return task
 
@@ -177,3 +190,20 @@ async def test_a_worker_leaves_on_a_signal(shop: Shop, tenant: Tenant) -> None:
     worker.terminate()
     await asyncio.wait_for(until(lambda: worker.poll() is not None), 15)
     assert worker.returncode == 0
+
+
+@pytest.mark.parametrize("victim", ["the worker that runs the task", "the worker that helps"])
+async def test_workers_share_a_task_and_a_killed_one_costs_the_share_in_hand(
+    shop: Shop, tenant: Tenant, victim: str
+) -> None:
+    workers = {shop.hire().pid: shop.workers[-1] for _ in range(2)}
+    await asyncio.wait_for(until(lambda: shop.registered() == 2), 30)
+    task = await start(shop, tenant, SHARED)
+    await asyncio.wait_for(until(lambda: len(shop.crew()) == 2), 30)
+    leader, helper = shop.crew()
+    workers[leader if victim == "the worker that runs the task" else helper].kill()
+    done = await asyncio.wait_for(shop.finished(task, sweeping=True), 60)
+    assert (done.status, done.result["parts"]) == ("finished", 20)
+    made = [line for line in shop.lines() if line.startswith("share")]
+    assert sorted(set(made)) == sorted(SHARES) and len(made) <= len(SHARES) + 1
+    assert len(await shop.state.waiting(tenant, "C1:1.0")) == 1

@@ -16,11 +16,12 @@ from storage.redis_state import connect
 from tasks.deps import Deps
 from tasks.jobs import Workplace
 from tasks.queue import Queue
-from tasks.step import StepContext, StepReport
+from tasks.step import Fan, StepContext, StepReport, registry
 from tasks.worker import work
 from tests.tasks import toys
 
 PARTS = 10
+SHARES = 20
 
 
 async def slow(diary: Path, ctx: StepContext, params: Json) -> StepReport:
@@ -34,6 +35,24 @@ async def slow(diary: Path, ctx: StepContext, params: Json) -> StepReport:
     return StepReport(facts={"parts": len(ctx.done)}, summary="done")
 
 
+async def shared(ctx: StepContext, params: Json) -> StepReport:
+    """Twenty shares, for as many workers as there are."""
+    await ctx.spread({f"share {number}": 1 for number in range(SHARES)}, label="rows milled")
+    return StepReport(facts={"parts": len(ctx.done)}, summary="done")
+
+
+async def prepared(ctx: StepContext, params: Json) -> bool:
+    return True
+
+
+async def share(diary: Path, ctx: StepContext, ready: bool, name: str) -> Json:
+    """50 ms, written down when it begins and when it is done, by whom."""
+    note(diary, f"start {os.getpid()} {os.getppid()} {name}")
+    await asyncio.sleep(0.05)
+    note(diary, name)
+    return {"made": ready}
+
+
 def note(diary: Path, line: str) -> None:
     with open(diary, "a") as file:
         file.write(line + "\n")
@@ -43,10 +62,12 @@ def main(url: str, diary: Path) -> None:
     def build() -> Deps:
         return toys.deps(connect(url), Queue(url))
 
-    operation = toys.an_operation(partial(slow, diary), name="slow")
-    work(
-        "steps", url, Workplace(build=build, open_state=partial(connect, url), operations={"slow": operation})
+    fan = Fan(prepared, partial(share, diary))
+    operations = registry(
+        toys.an_operation(partial(slow, diary), name="slow"),
+        toys.an_operation(shared, name="shared", fan=fan),
     )
+    work("steps", url, Workplace(build=build, open_state=partial(connect, url), operations=operations))
 
 
 if __name__ == "__main__":
