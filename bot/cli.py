@@ -77,11 +77,12 @@ def sandbox(
     journey: Annotated[bool, typer.Option(help="Play the whole journey and exit.")] = False,
     port: Annotated[int, typer.Option(help="The local Slack workspace, for the browser.")] = 4000,
     keep: Annotated[bool, typer.Option(help="Keep the data of the sandbox between runs.")] = False,
+    workers: Annotated[int, typer.Option(help="Workers; a long step is shared by all that are free.")] = 2,
 ) -> None:
     """A local Slack workspace with everything: no account, no key."""
     from bot.sandbox.launch import run
 
-    raise typer.Exit(run(journey=journey, port=port, keep=keep))
+    raise typer.Exit(run(journey=journey, port=port, keep=keep, workers=workers))
 
 
 def _work(queue: str) -> None:

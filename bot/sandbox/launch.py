@@ -137,10 +137,15 @@ class Household:
         raise RuntimeError(f"{entry.part.name} did not start. The end of its log:\n{end}")
 
 
-def run(*, journey: bool = False, port: int = 4000, keep: bool = False) -> int:
+def run(*, journey: bool = False, port: int = 4000, keep: bool = False, workers: int = 2) -> int:
     """Run the sandbox until Ctrl-C, or play the journey and return its exit status."""
     folder = Path(tempfile.mkdtemp(prefix="finetune-journey-")) if journey else _folder(keep)
-    plan = planned(folder, workspace_port=free_port() if journey else port, environment=os.environ)
+    plan = planned(
+        folder,
+        workspace_port=free_port() if journey else port,
+        environment=os.environ,
+        workers=workers,
+    )
     household = Household(plan)
     stopping: list[int] = []
 
@@ -167,7 +172,7 @@ def run(*, journey: bool = False, port: int = 4000, keep: bool = False) -> int:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def planned(folder: Path, *, workspace_port: int, environment: Mapping[str, str]) -> Plan:
+def planned(folder: Path, *, workspace_port: int, environment: Mapping[str, str], workers: int = 1) -> Plan:
     """What to start, and with what environment. A key in `environment` means the real model; without, the stand-in."""
     web_port, model_port = free_port(), free_port()
     workspace_url = f"http://localhost:{workspace_port}"
@@ -228,7 +233,10 @@ def planned(folder: Path, *, workspace_port: int, environment: Mapping[str, str]
     )
     ours = (
         Part("web", (*python, "bot.cli", "web"), f"http://127.0.0.1:{web_port}/readyz"),
-        Part("worker", (*python, "bot.cli", "worker")),
+        *(
+            Part(name, (*python, "bot.cli", "worker"))
+            for name in ("worker", *(f"worker{number}" for number in range(2, workers + 1)))
+        ),
         Part("trainer", (*python, "bot.cli", "trainer")),
     )
     return Plan(

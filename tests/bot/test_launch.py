@@ -115,3 +115,9 @@ async def test_the_doctor_reads_how_redis_is_set_up(tmp_path: Path, redis_url: s
         again = {finding.what: finding for finding in await doctor.examine(settings, SlackSettings())}
         redis.config_set("maxmemory-policy", "noeviction")
     assert again["Redis eviction"].state == "wrong"
+
+
+def test_a_second_worker_shares_long_steps(tmp_path: Path) -> None:
+    made = planned(tmp_path, workspace_port=4000, environment={}, workers=2)
+    commands = {part.name: part.command for part in made.parts}
+    assert commands["worker"] == commands["worker2"]
