@@ -45,7 +45,7 @@ from tasks import deps as work
 from tasks import sweeper, training_watch
 from tasks.desk import Desk
 from tasks.models.server import Patience
-from tasks.models.wire import build_chat
+from tasks.models.wire import build_chat, shared_limiter
 from tasks.queue import Queue
 from tasks.settings import Settings
 from tasks.steps import OPERATIONS
@@ -97,7 +97,9 @@ async def serve(settings: Settings, slack: SlackSettings) -> None:
 async def _build(stack: contextlib.AsyncExitStack, settings: Settings, slack: SlackSettings) -> http.Doors:
     server = await _embedded_redis(stack, settings)
     known = settings.model_copy(update={"redis_url": settings.redis_url or (server.url if server else "")})
-    deps = replace(work.build(known), chat=build_chat(known, patience=AGENT_PATIENCE))
+    deps = replace(
+        work.build(known), chat=build_chat(known, patience=AGENT_PATIENCE, limiter=shared_limiter(known))
+    )
     stack.push_async_callback(deps.close)
     metrics = Metrics()
     if slack.metrics_port:

@@ -17,6 +17,7 @@ from bot.files import Downloads
 from bot.hands import Click, Events, Hands, answer, placed
 from storage import keys
 from storage.records import Change, InboxItem, Lease, OutboxEvent
+from tasks.models.limiter import asking_team
 from tasks.rules import approvals
 
 log = structlog.get_logger(__name__)
@@ -38,6 +39,7 @@ class Lanes:
         self._hints: set[asyncio.Task[bool]] = set()
 
     async def __call__(self, lease: Lease, lane: str) -> float:
+        asking_team.set(keys.tenant_text(lease.tenant))
         items = await self._state.waiting(lease.tenant, lane)
         if not items:
             await self._state.commit(lease.tenant, Change(lease=lease, consumed=(lane, ())))

@@ -16,7 +16,7 @@ from storage.redis_state import connect
 from tasks import trainers
 from tasks.models.embeddings import build_embedder
 from tasks.models.port import ChatModel, Embedder
-from tasks.models.wire import build_chat
+from tasks.models.wire import build_chat, shared_limiter
 from tasks.queue import Queue, Waker
 from tasks.settings import Settings, SettingsError
 from tasks.trainers.port import Trainer
@@ -55,8 +55,8 @@ def build(settings: Settings) -> Deps:
         state=connect(settings.redis_url),
         blobs=blobs,
         datasets=Datasets(blobs),
-        chat=build_chat(settings),
-        embedder=build_embedder(settings),
+        chat=build_chat(settings, limiter=shared_limiter(settings)),
+        embedder=build_embedder(settings, limiter=shared_limiter(settings)),
         trainers=trainers.build(settings),
         queue=Queue(settings.redis_url),
     )

@@ -21,6 +21,7 @@ from tasks import fanout
 from tasks.attempt import Attempt
 from tasks.deps import Deps
 from tasks.heartbeat import LEASE_SECONDS
+from tasks.models.limiter import asking_team
 from tasks.step import Step
 
 _log = structlog.get_logger(__name__)
@@ -81,6 +82,7 @@ def help_task(tenant_text: str, task_id: str, number: int) -> None:
 
 
 async def _help(workplace: Workplace, tenant: Tenant, task_id: str) -> None:
+    asking_team.set(keys.tenant_text(tenant))
     deps = workplace.build()
     try:
         await fanout.lend_a_hand(deps, workplace.operations, workplace.open_state, tenant, task_id)
@@ -100,6 +102,7 @@ async def perform(
     deps: Deps, operations: Mapping[str, Step], open_state: Callable[[], State], tenant: Tenant, task_id: str
 ) -> None:
     """Run one task under its lease. Raises `LostLease` when overtaken, `Unavailable` when state is out of reach."""
+    asking_team.set(keys.tenant_text(tenant))
     lease = await deps.state.claim(tenant, f"task:{task_id}", seconds=LEASE_SECONDS)
     if lease is None:
         return

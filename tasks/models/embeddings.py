@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from storage.records import Json
+from tasks.models.limiter import Limiter
 from tasks.models.port import Embedder, ModelAnswerInvalid
 from tasks.models.server import ModelServer, Patience
 from tasks.models.wire import build_server
@@ -16,9 +17,12 @@ BATCH = 256
 LONGEST_CHARACTERS = 20_000  # of one text: about 5,000 tokens, under the 8,191 that OpenAI's models take
 
 
-def build_embedder(settings: Settings, *, patience: Patience | None = None) -> Embedder:
+def build_embedder(
+    settings: Settings, *, patience: Patience | None = None, limiter: Limiter | None = None
+) -> Embedder:
     """The configured embedding model. Connects to nothing before the first question."""
-    return OpenAIEmbedder(build_server(settings, patience=patience), model=settings.embedding_model)
+    server = build_server(settings, patience=patience, limiter=limiter)
+    return OpenAIEmbedder(server, model=settings.embedding_model)
 
 
 class OpenAIEmbedder:

@@ -1,26 +1,127 @@
 """How fast a model server may be asked: token buckets fed by its rate-limit headers, and pauses after a 429.
 
-Callers reserve before they send, in order, and wait for their turn; nobody is ever turned away here. Without headers the
-rate is learned: a 429 lowers it, answers raise it again. Knows HTTP headers, but neither the client nor what is asked.
+Callers wait for their turn before they send; nobody is ever turned away here. Without headers the rate is learned: a 429 lowers
+it, answers raise it again. `SharedLimiter` keeps all processes together under one limit per model, fair between teams;
+`LocalLimiter` serves one process without Redis. Knows HTTP headers, but neither the client nor what is asked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Protocol
 
-LEARNED_FROM = 0.7  # of the rate at which a server without headers refused
-RAISED_BY = 1.02  # per answered call, so that a lowered rate finds its way up again
+import structlog
+
+from storage.errors import Unavailable
+from storage.redis_turnstile import PATIENCE_SECONDS, Outcome, Turnstile, Window
+
+LOWERED_TO = 0.7  # of the rate at which a server without headers refused more than it answered,
+EASED_TO = 0.9  # and of the rate at which it refused some
+RAISED_BY = 0.05  # calls a second, per answered call: five percent a second, so that a lowered rate finds its way up again
 SMALLEST_RATE = 0.2  # calls per second
+_ASK_AGAIN_SECONDS = 0.4 * PATIENCE_SECONDS  # at the latest, or the place in the queue is lost
+
+asking_team: ContextVar[str] = ContextVar("asking_team", default="")
+"""For whom the calls of this task are made: set where a turn or a worker's task begins, so that teams are served in turn."""
+
+_log = structlog.get_logger(__name__)
 
 
-class Limiter:
-    """One server's limits, shared by everything in this process that asks it. Belongs to no event loop."""
+class Limiter(Protocol):
+    """What whoever asks a server does around each call. A turn is taken once and given back once, by one of the last three."""
+
+    async def acquire(self, tokens: int = 0, *, model: str = "") -> str:
+        """Wait for this call's turn. `tokens`: a rough size of the request, counted where the server counts tokens."""
+        ...
+
+    async def answered(self, turn: str, headers: Mapping[str, str], *, model: str = "") -> None:
+        """The call came back with an answer; its headers say what is left."""
+        ...
+
+    async def refused(self, turn: str, headers: Mapping[str, str], *, pause: float, model: str = "") -> None:
+        """The call came back with a 429: everybody waits for what it asked, or for `pause` seconds."""
+        ...
+
+    async def failed(self, turn: str, *, model: str = "") -> None:
+        """The call came back with nothing to learn from."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class SharedLimiter:
+    """Implements `Limiter` on the turnstile that all processes share; one queue per server and model.
+
+    Redis being away limits nobody: a 429 is waited out by the callers anyway.
+    """
+
+    def __init__(
+        self,
+        turnstile: Turnstile,
+        *,
+        server: str,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._turnstile = turnstile
+        self._server = server
+        self._sleep = sleep
+
+    async def acquire(self, tokens: int = 0, *, model: str = "") -> str:
+        turn, name = secrets.token_hex(8), self._name(model)
+        try:
+            while pause := await self._turnstile.turn(name, turn, team=asking_team.get(), tokens=tokens):
+                await self._sleep(min(pause, _ASK_AGAIN_SECONDS))
+        except Unavailable as error:
+            _log.warning("turnstile_away", reason=str(error))
+        except asyncio.CancelledError:
+            await asyncio.shield(self._over(model, turn, "left"))
+            raise
+        return turn
+
+    async def answered(self, turn: str, headers: Mapping[str, str], *, model: str = "") -> None:
+        await self._over(model, turn, "answered", headers)
+
+    async def refused(self, turn: str, headers: Mapping[str, str], *, pause: float, model: str = "") -> None:
+        asked = retry_after(headers)
+        await self._over(model, turn, "refused", headers, pause=pause if asked is None else asked)
+
+    async def failed(self, turn: str, *, model: str = "") -> None:
+        await self._over(model, turn, "failed")
+
+    async def close(self) -> None:
+        await self._turnstile.close()
+
+    async def _over(
+        self,
+        model: str,
+        turn: str,
+        outcome: Outcome,
+        headers: Mapping[str, str] | None = None,
+        *,
+        pause: float = 0.0,
+    ) -> None:
+        requests, tokens = _window(headers or {}, "requests"), _window(headers or {}, "tokens")
+        try:
+            await self._turnstile.over(
+                self._name(model), turn, outcome, requests=requests, tokens=tokens, pause=pause
+            )
+        except Unavailable as error:
+            _log.warning("turnstile_away", reason=str(error))
+
+    def _name(self, model: str) -> str:
+        return f"{self._server}|{model}"
+
+
+class LocalLimiter:
+    """Implements `Limiter` for everything in this process that asks one server. Belongs to no event loop."""
 
     def __init__(
         self,
@@ -39,8 +140,7 @@ class Limiter:
         self._lowered_at = -1.0
         self._window = _Window()
 
-    async def acquire(self, tokens: int = 0) -> None:
-        """Wait for this call's turn. `tokens`: a rough size of the request, counted where the server counts tokens."""
+    async def acquire(self, tokens: int = 0, *, model: str = "") -> str:
         while True:
             pause = self._reserve(tokens)
             if pause <= 0:
@@ -50,18 +150,19 @@ class Limiter:
                 break
         self._in_flight += 1
         self._window.sent(self._clock())
+        return ""
 
-    def answered(self, headers: Mapping[str, str]) -> None:
-        """A call came back with an answer; its headers say what is left."""
+    async def answered(self, turn: str, headers: Mapping[str, str], *, model: str = "") -> None:
         self._in_flight = max(0, self._in_flight - 1)
+        self._window.came_back(self._clock(), answered=True)
         self._learn(headers, unseen=self._in_flight)
         if self._learned and self._requests:
-            self._requests.rate *= RAISED_BY
+            self._requests.rate += RAISED_BY
 
-    def refused(self, headers: Mapping[str, str], *, pause: float) -> None:
-        """A call came back with a 429: everybody waits for what it asked, or for `pause` seconds."""
+    async def refused(self, turn: str, headers: Mapping[str, str], *, pause: float, model: str = "") -> None:
         self._in_flight = max(0, self._in_flight - 1)
         now = self._clock()
+        self._window.came_back(now, answered=False)
         asked = retry_after(headers)
         self._blocked_until = max(self._blocked_until, now + (pause if asked is None else asked))
         if not self._learn(
@@ -69,9 +170,11 @@ class Limiter:
         ):  # what is under way will be refused as well, and then costs nothing
             self._lower(now)
 
-    def failed(self) -> None:
-        """A call came back with nothing to learn from."""
+    async def failed(self, turn: str, *, model: str = "") -> None:
         self._in_flight = max(0, self._in_flight - 1)
+
+    async def close(self) -> None:
+        return None
 
     async def _wait(self, seconds: float) -> None:
         self._waiting += 1
@@ -109,7 +212,7 @@ class Limiter:
             return
         self._lowered_at = now
         before = self._requests.rate if self._requests else self._window.rate(now)
-        rate = max(SMALLEST_RATE, before * LEARNED_FROM)
+        rate = max(SMALLEST_RATE, before * (LOWERED_TO if self._window.mostly_refused else EASED_TO))
         level = min(0.0, self._requests.refilled(now)) if self._requests else 0.0
         self._requests = _Bucket(capacity=max(1.0, rate / 10), rate=rate, level=level, at=now)
         self._learned = True
@@ -143,12 +246,26 @@ class _Window:
     second: int = 0
     now: int = 0
     before: int = 0
+    counted: int = 0
+    answers: int = 0
+    refusals: int = 0
 
     def sent(self, at: float) -> None:
         if int(at) != self.second:
             self.before = self.now if int(at) == self.second + 1 else 0
             self.second, self.now = int(at), 0
         self.now += 1
+
+    def came_back(self, at: float, *, answered: bool) -> None:
+        if int(at) != self.counted:
+            self.counted, self.answers, self.refusals = int(at), 0, 0
+        self.answers += answered
+        self.refusals += not answered
+
+    @property
+    def mostly_refused(self) -> bool:
+        """Whether more calls of this second were refused than answered."""
+        return self.refusals > self.answers
 
     def rate(self, at: float) -> float:
         return float(max(self.now, self.before, 1))
@@ -195,6 +312,14 @@ def _from_headers(
     told = bool(reset and left < limit / 2) or bool(known and known.told)
     level = min(limit, left) - spent
     return _Bucket(capacity=limit, rate=max(rate, SMALLEST_RATE), level=level, at=now, told=told)
+
+
+def _window(headers: Mapping[str, str], what: str) -> Window | None:
+    limit = _number(headers.get(f"x-ratelimit-limit-{what}", ""))
+    left = _number(headers.get(f"x-ratelimit-remaining-{what}", ""))
+    if not limit or left is None:
+        return None
+    return Window(limit, left, duration_seconds(headers.get(f"x-ratelimit-reset-{what}", "")))
 
 
 def _number(text: str) -> float | None:

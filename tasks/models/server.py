@@ -18,7 +18,7 @@ import httpx2
 import openai
 
 from storage.records import Json
-from tasks.models.limiter import Limiter
+from tasks.models.limiter import Limiter, LocalLimiter
 from tasks.models.port import ModelAnswerInvalid, ModelError, ModelRefused, ModelUnavailable
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -54,7 +54,7 @@ class ModelServer:
         self.base_url = base_url
         self._api_key = api_key
         self._patience = patience or Patience()
-        self._limiter = limiter or Limiter(clock=clock, sleep=sleep)
+        self._limiter = limiter or LocalLimiter(clock=clock, sleep=sleep)
         self._transport = transport
         self._clock = clock
         self._sleep = sleep
@@ -67,9 +67,9 @@ class ModelServer:
         first_failure: float | None = None
         attempt = 0
         while True:
-            await self._limiter.acquire(tokens)
+            turn = await self._limiter.acquire(tokens, model=_model_of(body))
             try:
-                return await self._attempt(path, body, pause=self._pause(attempt))
+                return await self._attempt(path, body, turn, pause=self._pause(attempt))
             except _Passing as trouble:
                 now = self._clock()
                 first_failure = now if first_failure is None else first_failure
@@ -81,34 +81,38 @@ class ModelServer:
                 await self._sleep(pause)
 
     async def close(self) -> None:
+        await self._limiter.close()
         if self._client is not None and self._loop is asyncio.get_running_loop():
             await self._client.close()
         self._client = None
 
-    async def _attempt(self, path: str, body: Json, *, pause: float) -> Json:
+    async def _attempt(self, path: str, body: Json, turn: str, *, pause: float) -> Json:
+        model = _model_of(body)
         try:
             async with asyncio.timeout(self._patience.attempt_seconds):
                 response = await self._connected().post(path, cast_to=httpx2.Response, body=body)
         except openai.APIStatusError as error:
-            raise self._status_error(error, pause=pause) from error
+            raise await self._status_error(error, turn, model, pause=pause) from error
         except (openai.APIConnectionError, TimeoutError) as error:
-            self._limiter.failed()
+            await self._limiter.failed(turn, model=model)
             raise _Passing(f"{self.base_url} did not answer ({type(error).__name__})") from error
         except BaseException:
-            self._limiter.failed()
+            await self._limiter.failed(turn, model=model)
             raise
-        self._limiter.answered(response.headers)
+        await self._limiter.answered(turn, response.headers, model=model)
         return _json_object(response.content)
 
-    def _status_error(self, error: openai.APIStatusError, *, pause: float) -> Exception:
+    async def _status_error(
+        self, error: openai.APIStatusError, turn: str, model: str, *, pause: float
+    ) -> Exception:
         headers: Mapping[str, str] = error.response.headers
         if error.status_code == 429 and error.code not in (
             "insufficient_quota",
             "billing_hard_limit_reached",
         ):
-            self._limiter.refused(headers, pause=pause)
+            await self._limiter.refused(turn, headers, pause=pause, model=model)
             return _Passing("the model server limits how often it may be asked", limited=True)
-        self._limiter.failed()
+        await self._limiter.failed(turn, model=model)
         passing = error.status_code in WORTH_REPEATING or error.status_code >= 500
         if passing and error.status_code not in NOT_TO_REPEAT and error.status_code != 429:
             return _Passing(f"{self.base_url} answered {error.status_code}")
@@ -163,6 +167,10 @@ def error_text(error: openai.APIStatusError) -> str:
         said = inner.get("message") if isinstance(inner, dict) else inner
         return str(said or body.get("detail") or body)
     return str(body or error.message)
+
+
+def _model_of(body: Json) -> str:
+    return str(body.get("model") or "")
 
 
 def _json_object(content: bytes) -> Json:

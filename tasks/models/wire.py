@@ -13,7 +13,9 @@ from types import ModuleType
 from typing import Literal, get_args
 
 from storage.records import Json
+from storage.redis_turnstile import open_turnstile
 from tasks.models import chat_completions, responses, structured
+from tasks.models.limiter import Limiter, SharedLimiter
 from tasks.models.port import (
     ChatModel,
     ChatReply,
@@ -34,19 +36,30 @@ UNKNOWN_PATH = {404, 405, 501}
 WIRES: dict[Wire, ModuleType] = {"responses": responses, "chat": chat_completions}
 
 
-def build_chat(settings: Settings, *, patience: Patience | None = None) -> ChatModel:
-    """The configured chat model. Connects to nothing before the first question."""
-    server = build_server(settings, patience=patience)
+def build_chat(
+    settings: Settings, *, patience: Patience | None = None, limiter: Limiter | None = None
+) -> ChatModel:
+    """The configured chat model. Connects to nothing before the first question. Without a limiter it has its own."""
+    server = build_server(settings, patience=patience, limiter=limiter)
     return OpenAIChat(server, wire=settings.openai_wire, is_openai=settings.is_openai)
 
 
-def build_server(settings: Settings, *, patience: Patience | None = None) -> ModelServer:
+def build_server(
+    settings: Settings, *, patience: Patience | None = None, limiter: Limiter | None = None
+) -> ModelServer:
     """The configured server itself, for adapters that share its limits."""
     return ModelServer(
         base_url=settings.openai_base_url.rstrip("/") or OPENAI_URL,
         api_key=settings.openai_api_key.get_secret_value(),
         patience=patience,
+        limiter=limiter,
     )
+
+
+def shared_limiter(settings: Settings) -> Limiter:
+    """One limit for every process on the same Redis that asks the configured server."""
+    server = settings.openai_base_url.rstrip("/") or OPENAI_URL
+    return SharedLimiter(open_turnstile(settings.redis_url), server=server)
 
 
 class OpenAIChat:

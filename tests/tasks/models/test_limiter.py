@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 
-from tasks.models.limiter import Limiter, duration_seconds, retry_after
+from tasks.models.limiter import LocalLimiter, duration_seconds, retry_after
 
 pytestmark = pytest.mark.anyio
 
@@ -71,7 +71,7 @@ class Server:
 async def play(calls: int, *, talks: bool, latency: float = 0.05) -> tuple[Server, float]:
     time = Time()
     server = Server(time, rate=100, burst=100, talks=talks)
-    limiter = Limiter(clock=time.clock, sleep=time.sleep)
+    limiter = LocalLimiter(clock=time.clock, sleep=time.sleep)
 
     async def one() -> None:
         while True:
@@ -80,9 +80,9 @@ async def play(calls: int, *, talks: bool, latency: float = 0.05) -> tuple[Serve
             served, headers = server.ask()
             await time.sleep(latency / 2)
             if served:
-                limiter.answered(headers)
+                await limiter.answered("", headers)
                 return
-            limiter.refused(headers, pause=0.2)
+            await limiter.refused("", headers, pause=0.2)
 
     tasks = [asyncio.ensure_future(one()) for _ in range(calls)]
     await time.run(tasks)
@@ -102,10 +102,10 @@ async def test_without_headers_nothing_is_lost_either() -> None:
 
 async def test_a_free_server_is_not_slowed_down() -> None:
     time = Time()
-    limiter = Limiter(clock=time.clock, sleep=time.sleep)
+    limiter = LocalLimiter(clock=time.clock, sleep=time.sleep)
     for _ in range(1000):
         await limiter.acquire(tokens=500)
-        limiter.answered({})
+        await limiter.answered("", {})
     assert time.now == 0
 
 
@@ -117,10 +117,10 @@ async def test_tokens_count_where_the_server_counts_them() -> None:
         slept.append(seconds)
         time.now += seconds
 
-    limiter = Limiter(clock=time.clock, sleep=sleep)
+    limiter = LocalLimiter(clock=time.clock, sleep=sleep)
     await limiter.acquire(tokens=10)
     headers = {"limit": "6000", "remaining": "100", "reset": "59s"}
-    limiter.answered({f"x-ratelimit-{name}-tokens": value for name, value in headers.items()})
+    await limiter.answered("", {f"x-ratelimit-{name}-tokens": value for name, value in headers.items()})
     await limiter.acquire(tokens=50)
     assert slept == []
     await limiter.acquire(tokens=250)
