@@ -63,11 +63,11 @@ def template(meta: Json, names: Sequence[Choice]) -> Block:
 
 
 def grader(meta: Json, *, kind: str, criteria: str, script: str, presets: Sequence[Choice]) -> Block:
-    """Criteria with weights, a preset, or a Python script."""
+    """Criteria with weights, a preset, or a script in Python or JavaScript."""
     kinds = (
         Choice("Criteria, judged by a model", "criteria"),
         Choice("A preset", "preset"),
-        Choice("A Python script", "script"),
+        Choice("A script (Python or JavaScript)", "script"),
     )
     example = (
         "Accuracy | 40 | The facts are right\nTone | 30 | Friendly and on brand\nBrevity | 30 | No padding"
@@ -107,8 +107,12 @@ def generation(
     strategies: Sequence[Choice],
     topics: Sequence[Choice],
     chosen: Sequence[str],
+    more: Json | None = None,
 ) -> Block:
-    """How many, how, and for which topics (none chosen: those with too few rows)."""
+    """How many, how, in which form, and for which topics (none chosen: those with too few rows).
+
+    `more` holds what only some strategies look at, to begin with: generation_mode, base_scenario, aspects, tool_patterns.
+    """
     picks = [option(entry.text, entry.value) for entry in topics[:MOST_OPTIONS]]
     element: Block = {
         "type": "multi_static_select",
@@ -127,7 +131,54 @@ def generation(
     if picks:
         hint = "None chosen: those with too few rows."
         blocks.append(_input("topics", "Topics", element, hint=hint, optional=True))
-    return _modal("generation", "Generate examples", "Propose", meta, blocks)
+    return _modal("generation", "Generate examples", "Propose", meta, [*blocks, *_particulars(more or {})])
+
+
+def _particulars(given: Json) -> list[Block]:
+    """The form of the rows, and what scenarios and tool chains are made of."""
+    forms = (Choice("Prompts only", "rft"), Choice("Whole conversations", "sft"))
+    scenario = _text(
+        "base_scenario",
+        initial=str(given.get("base_scenario") or ""),
+        placeholder="A loan is paid back early",
+    )
+    aspects = _text(
+        "aspects",
+        initial=str(given.get("aspects") or ""),
+        many_lines=True,
+        placeholder="late fees\ntone: calm, angry",
+    )
+    chains = _text(
+        "tool_patterns",
+        initial=str(given.get("tool_patterns") or ""),
+        many_lines=True,
+        placeholder="find_order, refund_order",
+    )
+    return [
+        _input("mode", "Form", _radio("mode", forms, str(given.get("generation_mode") or "rft"))),
+        _input("base_scenario", "Scenario", scenario, hint="For scenarios: what all have in common.", optional=True),
+        _input("aspects", "What varies in it", aspects, hint="One a line; every combination once.", optional=True),
+        _input("tool_patterns", "Tool chains", chains, hint="One a line, tools in order.", optional=True),
+    ]
+
+
+def bootstrap(meta: Json, goal_text: str) -> Block:
+    """A dataset from nothing but a goal."""
+    said = _text(
+        "goal", initial=goal_text, many_lines=True, placeholder="Polite, correct answers to billing questions"
+    )
+    return _modal(
+        "bootstrap",
+        "Start from a goal",
+        "Propose topics",
+        meta,
+        [
+            section("No file: a model thinks of topics, then writes the rows. You approve both, and every row is marked."),
+            _input("goal", "What should the model learn?", said),
+            _input("topic_count", "Topics", _text("topic_count", initial="6"), hint="2 to 20."),
+            _input("count", "Examples for each topic", _text("count", initial="20")),
+        ],
+    )
 
 
 def training(meta: Json, *, epochs: str, train_split: str, effort: str, rows: str) -> Block:
@@ -148,6 +199,33 @@ def training(meta: Json, *, epochs: str, train_split: str, effort: str, rows: st
                 _text("train_split", initial=train_split, placeholder="0.9"),
             ),
             _input("effort", "Reasoning effort", _radio("effort", efforts, effort)),
+        ],
+    )
+
+
+def export(meta: Json, formats: Sequence[Choice]) -> Block:
+    """Which format, which rows, whole or divided."""
+    splits = (
+        Choice("All rows in one file", "none"),
+        Choice("Training, validation and test, as a .zip", "all"),
+        Choice("Training rows only", "train"),
+        Choice("Validation rows only", "validation"),
+        Choice("Test rows only", "test"),
+    )
+    generated = (Choice("With generated rows", "with"), Choice("Without generated rows", "without"))
+    packed = (Choice("As it is", "plain"), Choice("Packed with gzip", "gzip"))
+    shares = _text("shares", placeholder="80/10/10")
+    return _modal(
+        "export",
+        "Export the dataset",
+        "Export",
+        meta,
+        [
+            _input("format", "Format", _select("format", formats, "jsonl")),
+            _input("splits", "Rows", _radio("splits", splits, "none")),
+            _input("shares", "Divided", shares, hint="Training/validation/test in percent.", optional=True),
+            _input("generated", "Generated rows", _radio("generated", generated, "with")),
+            _input("packed", "File", _radio("packed", packed, "plain")),
         ],
     )
 

@@ -22,6 +22,10 @@ class GraderError(Exception):
     """The grader could not score this response. The message is shown to people beside the sample."""
 
 
+class NotExportable(Exception):
+    """The grader cannot be what a provider runs. The message says why and what would help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grade:
     """`score` is None exactly when `error` says why. `parts` are the criteria or component graders, by name."""
@@ -72,7 +76,9 @@ class GraderKind(Protocol):
     async def grade(self, config: Json, sample: Sample, bench: Bench) -> Grade: ...
 
     def to_openai(self, config: Json, *, name: str, model: str) -> Json:
-        """The same grader as an object of OpenAI's grader API; `model` is used where the configuration names none."""
+        """The same grader as an object of OpenAI's grader API; `model` is used where the configuration names none.
+
+        Raises `NotExportable`."""
         ...
 
 

@@ -1,8 +1,8 @@
-"""Where grader scripts run: a pool of disposable interpreter processes that reach nothing.
+"""Where grader scripts run: disposable interpreter processes that reach nothing.
 
-pydantic-monty interprets a subset of Python in its own process with an empty environment: no files, network, processes or clock of
+Python: pydantic-monty interprets a subset of Python in its own process with an empty environment: no files, network, processes or clock of
 ours. The limits are enforced inside it, and its parent kills a process that does not stop. One session a call: nothing that one
-grade leaves behind is seen by the next.
+grade leaves behind is seen by the next. JavaScript: `javascript.py`, under the same limits.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any
 
 import pydantic_monty
+
+from tasks.graders.javascript import JavaScript
 
 SECONDS = 2.0
 MEMORY_BYTES = 64 * 1024 * 1024
@@ -38,6 +40,7 @@ class Sandbox:
     """An async context manager. The processes start with the first script, so graders without one cost nothing."""
 
     def __init__(self, *, processes: int = 2) -> None:
+        self.javascript = JavaScript(seconds=SECONDS, memory_bytes=MEMORY_BYTES)
         self._processes = processes
         self._pool: pydantic_monty.AsyncMonty | None = None
         self._lock = asyncio.Lock()
@@ -48,6 +51,7 @@ class Sandbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.javascript.close()
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.__aexit__(kind, error, trace)

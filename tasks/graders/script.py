@@ -1,7 +1,7 @@
-"""A grader written in Python: `grade(sample: dict, item: dict) -> float`, run in the sandbox.
+"""A grader written as a script, run in the sandbox: Python `grade(sample: dict, item: dict) -> float`, or JavaScript
+`evaluate(input) -> number | {score, reasoning}`.
 
-Python only. JavaScript waits for its own sandbox and is refused in words. Helpers that the sandbox's standard library lacks are
-offered as functions: `fuzzy_ratio`, `bleu`, `rouge_l`.
+Helpers that the Python sandbox's standard library lacks are offered as functions: `fuzzy_ratio`, `bleu`, `rouge_l`.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from storage.records import Json
-from tasks.graders import similarity
-from tasks.graders.port import Bench, Grade, GraderError, Sample, sample_object, score_of
-from tasks.graders.sandbox import ScriptFailed, load
+from tasks.graders import javascript, similarity
+from tasks.graders.javascript import JavaScriptFailed
+from tasks.graders.port import Bench, Grade, GraderError, NotExportable, Sample, sample_object, score_of
+from tasks.graders.sandbox import MEMORY_BYTES, SECONDS, ScriptFailed, load
 from tasks.rules.problems import Problem
 
 MAX_CHARACTERS = 20_000
+SIGNATURES = {"python": "def grade(sample, item)", "javascript": "function evaluate(input)"}
 HELPERS: dict[str, Callable[..., Any]] = {
     "fuzzy_ratio": similarity.fuzzy_match,
     "bleu": similarity.bleu,
@@ -29,16 +31,18 @@ class ScriptGrader:
 
     def check(self, config: Json, item_fields: Collection[str]) -> tuple[Problem, ...]:
         language, source = config.get("language", "python"), config.get("source")
-        if language != "python":
-            message = "JavaScript graders are not available yet. Write it in Python: def grade(sample, item): return 0.0 to 1.0."
+        if language not in SIGNATURES:
+            message = f"There is no language {str(language)[:40]!r}; there are: {', '.join(SIGNATURES)}."
             return (Problem("language_not_available", message),)
         if not isinstance(source, str) or not source.strip():
-            return (Problem("missing_source", "The script is empty. It needs def grade(sample, item)."),)
+            return (Problem("missing_source", f"The script is empty. It needs {SIGNATURES[language]}."),)
         if len(source) > MAX_CHARACTERS:
             return (Problem("source_too_long", f"The script is longer than {MAX_CHARACTERS:,} characters."),)
-        return tuple(_source_problems(source))
+        return tuple(_source_problems(source) if language == "python" else _javascript_problems(source))
 
     async def grade(self, config: Json, sample: Sample, bench: Bench) -> Grade:
+        if config.get("language") == "javascript":
+            return await _by_javascript(config["source"], sample, bench)
         inputs = {
             "_sample": sample_object(sample),
             "_item": {**sample.item, "messages": list(sample.messages)},
@@ -51,8 +55,54 @@ class ScriptGrader:
         return Grade(score_of(value, what="The script"))
 
     def to_openai(self, config: Json, *, name: str, model: str) -> Json:
-        """Helpers are ours: a script that uses them is exported as it is and will fail where they do not exist."""
+        """Raises `NotExportable` for what OpenAI would not run: JavaScript, and scripts that use our helpers."""
+        if config.get("language") == "javascript":
+            raise NotExportable(
+                "OpenAI runs graders in Python only, and this one is JavaScript. Write it in Python."
+            )
+        used = [name for name in HELPERS if name in _names(config["source"])]
+        if used:
+            raise NotExportable(
+                f"The script uses {', '.join(used)}, which exists only here. Write it out in the script, or use a "
+                "text_similarity grader."
+            )
         return {"type": "python", "name": name, "source": config["source"]}
+
+
+async def _by_javascript(source: str, sample: Sample, bench: Bench) -> Grade:
+    try:
+        number, reasoning = await bench.sandbox.javascript.evaluate(source, _input(sample))
+    except JavaScriptFailed as error:
+        place = f" (line {error.line})" if error.line else ""
+        raise GraderError(f"The script failed{place}: {error}") from error
+    if number is None:
+        raise GraderError("The script gave something that is neither a number nor {score, reasoning}.")
+    return Grade(score_of(number, what="The script"), reasoning=reasoning)
+
+
+def _input(sample: Sample) -> Json:
+    """What `evaluate` gets: sample and item as in Python, and the conversation by the names that templates use."""
+    return {
+        "sample": sample_object(sample),
+        "item": {**sample.item, "messages": list(sample.messages)},
+        "messages": list(sample.messages),
+        "response": sample.output,
+        "tools": list(sample.tools),
+        "toolCalls": list(sample.output_tools),
+    }
+
+
+def _names(source: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+
+
+def _javascript_problems(source: str) -> Iterator[Problem]:
+    try:
+        javascript.load(source, seconds=SECONDS, memory_bytes=MEMORY_BYTES)
+    except JavaScriptFailed as error:
+        missing = "must define" in str(error)
+        place = f"Line {error.line}: " if error.line else ""
+        yield Problem("no_evaluate_function" if missing else "syntax_error", f"{place}{error}")
 
 
 def _source_problems(source: str) -> Iterator[Problem]:

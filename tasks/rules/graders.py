@@ -258,3 +258,11 @@ def _field_diff(key: str, old: Any, new: Any) -> str:
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 80 else text[:79] + "…"
+
+
+def script_language(source: str) -> Literal["python", "javascript"]:
+    """The language a script seems to be written in: JavaScript where `evaluate` is made in JavaScript's way, else Python."""
+    return "javascript" if _EVALUATE.search(source) else "python"
+
+
+_EVALUATE = re.compile(r"\bfunction\s+evaluate\s*\(|\b(?:const|let|var)\s+evaluate\s*=")

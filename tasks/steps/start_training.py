@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from storage.records import Json, TrainingSummary, Workflow
 from tasks import graders
 from tasks.drafting import digest
+from tasks.graders.port import NotExportable
 from tasks.rules import costs
 from tasks.rules.training import Method
 from tasks.step import Cancelled, Step, StepContext, StepError, StepReport
@@ -94,10 +95,17 @@ def _request(ctx: StepContext, plan: Plan, files: Files, judge: Judge) -> Traini
         method=plan.method,
         training_file=files.training_id,
         validation_file=files.validation_id,
-        grader=graders.to_openai(judge.kind, judge.config, model=ctx.deps.settings.judge_model),
+        grader=_exported(ctx, judge),
         hyperparameters=plan.hyperparameters,
         suffix=ctx.workflow.name,
     )
+
+
+def _exported(ctx: StepContext, judge: Judge) -> Json:
+    try:
+        return graders.to_openai(judge.kind, judge.config, model=ctx.deps.settings.judge_model)
+    except NotExportable as error:
+        raise StepError(str(error), code="grader_not_exportable", next="configure_grader") from error
 
 
 async def _created(ctx: StepContext, trainer: Trainer, request: TrainingRequest) -> TrainingJob:
