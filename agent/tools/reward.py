@@ -30,7 +30,7 @@ async def configure_grader(
     preset: PresetName | None = None,
     instruction: str = "",
 ) -> ToolResult:
-    """Propose how answers are judged: a model with weighted criteria, a Python script, or an exact check.
+    """Propose how answers are judged: a model with weighted criteria, a script, or an exact check.
 
     Give one of config, preset or instruction. With an instruction ("40 % accuracy, 25 % tone …", "add something about
     promises") criteria are written, or the ones that stand are changed. The card offers a test on five rows.
@@ -38,7 +38,8 @@ async def configure_grader(
     Parameters:
         grader_type: The kind of grader.
         config: Its configuration. llm_as_judge: {prompt, criteria: [{name, description, weight}]}; script: {language:
-            "python", source} with def grade(sample, item) returning 0 to 1; others: OpenAI's grader fields.
+            "python", source} with def grade(sample, item) returning 0 to 1, or {language: "javascript", source} with
+            function evaluate(input); others: OpenAI's grader fields.
         preset: A ready-made set of criteria.
         instruction: What a good answer is, or what to change, in the person's words.
     """
