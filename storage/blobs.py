@@ -37,6 +37,10 @@ class BlobStore(Protocol):
         """The whole of a small object. Raises `NotFound`."""
         ...
 
+    def get_range(self, path: str, start: int, end: int) -> bytes:
+        """The bytes from `start` up to, not including, `end`: fewer where the object ends sooner. Raises `NotFound`."""
+        ...
+
     def exists(self, path: str) -> bool: ...
 
     def size(self, path: str) -> int:

@@ -55,6 +55,10 @@ class FileBlobs:
         with _translated(path):
             return self._file(path).read_bytes()
 
+    def get_range(self, path: str, start: int, end: int) -> bytes:
+        with _translated(path), self._file(path).open("rb", buffering=0) as file:
+            return os.pread(file.fileno(), max(0, end - start), start)
+
     def exists(self, path: str) -> bool:
         return self._file(path).is_file()
 

@@ -39,6 +39,9 @@ class MemoryBlobs:
         except KeyError:
             raise NotFound(path) from None
 
+    def get_range(self, path: str, start: int, end: int) -> bytes:
+        return self.get(path)[start:end]
+
     def exists(self, path: str) -> bool:
         return path in self.objects
 

@@ -21,9 +21,14 @@ from storage.rows import Message, content_text
 
 _SEPARATOR = " \x00 "
 BETWEEN = "\x01"
+_SHORT = 2_000  # below it a plain search is faster than an array
 _WHITE = b"\t\n\v\f\r\x1c\x1d\x1e\x1f"
 _CONTENT_ID = re.compile(r"r[0-9a-f]{24}(-[0-9]+)?")
 _FOLD = bytes(32 if code in _WHITE else code for code in range(256)).lower()
+_WIDE_SPACES = np.isin(
+    np.arange(1 << 16),
+    (0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000),
+)
 
 
 def conversation_digest(messages: Sequence[Message]) -> bytes:
@@ -34,20 +39,17 @@ def conversation_digest(messages: Sequence[Message]) -> bytes:
 
 
 def digests_of(pieces: Sequence[str], count: int) -> list[bytes] | None:
-    """The digests of many conversations at once, which halves the cost for plain ASCII.
+    """The digests of many conversations at once, which halves the cost.
 
     `pieces` holds, for each of the `count` conversations, its roles joined by commas, its `turn_text`s and `BETWEEN`. None
     when a text holds that mark itself.
     """
-    everything = _SEPARATOR.join(pieces)
-    if everything.isascii():
-        folded = _folded(everything.encode()).split(BETWEEN.encode())
-    else:
-        folded = [_normalised(text) for text in everything.split(BETWEEN)]
+    folded = _normalised(_SEPARATOR.join(pieces)).split(BETWEEN.encode())
     if len(folded) != count + 1:
         return None
     folded.pop()
-    return [_named(text) for text in folded]
+    sha256 = hashlib.sha256
+    return [sha256(text.strip(b" \x00")).digest()[:16] for text in folded]  # what `_named` gives
 
 
 def _named(normalised: bytes) -> bytes:
@@ -76,9 +78,14 @@ def content_id(digest: bytes, occurrence: int) -> str:
     return f"r{digest[:12].hex()}" if occurrence == 1 else f"r{digest[:12].hex()}-{occurrence}"
 
 
+def is_content_id(id: str) -> bool:
+    """Whether an id was made of its row's content, because the row brought none."""
+    return _CONTENT_ID.fullmatch(id) is not None
+
+
 def id_key(id: str) -> int:
     """The number under which a row's id is indexed: for a content id that of its conversation, which saves an entry."""
-    if _CONTENT_ID.fullmatch(id):
+    if is_content_id(id):
         return conversation_key(bytes.fromhex(id[1:25]))
     return int.from_bytes(
         hashlib.sha256(b"id\x00" + id.encode("utf-8", "surrogatepass")).digest()[:8], "little"
@@ -93,11 +100,14 @@ def conversation_key(digest: bytes) -> int:
 def _normalised(text: str) -> bytes:
     if text.isascii():
         return _folded(text.encode()).strip(b" ")
+    if not _has_wide_space(text):
+        return _folded(text.casefold().encode("utf-8", "surrogatepass")).strip(b" ")
     return " ".join(text.split()).casefold().encode("utf-8", "surrogatepass")
 
 
 def _folded(text: bytes) -> bytes:
-    """ASCII text in lower case with every run of white space as one space: what `split` and `casefold` give, faster."""
+    """Text without white space beyond ASCII, in lower case there, with every run of it as one space: what `split` and
+    `casefold` give, faster."""
     text = text.translate(_FOLD)
     while _has_double_space(text):
         text = text.replace(b"  ", b" ")
@@ -105,9 +115,17 @@ def _folded(text: bytes) -> bytes:
 
 
 def _has_double_space(text: bytes) -> bool:
-    """`b"  " in text`, five times as fast on prose, where every word ends in a space that might be the first of two."""
+    """`b"  " in text`, five times as fast on long prose, where every word ends in a space that might be the first of two."""
+    if len(text) < _SHORT:
+        return b"  " in text
     spaces = np.frombuffer(text, dtype=np.uint8) == 32
-    return bool(np.any(spaces[1:] & spaces[:-1]))
+    return bool((spaces[1:] & spaces[:-1]).any())
+
+
+def _has_wide_space(text: str) -> bool:
+    """Whether there is white space beyond ASCII, all of which lies in the first plane."""
+    codes = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype="<u2")
+    return bool(_WIDE_SPACES[codes].any())
 
 
 def _json(value: Any) -> str:
@@ -143,8 +161,10 @@ class DigestSet:
 
     def add_many(self, digests: Sequence[bytes]) -> list[bool]:
         """For each digest whether it is new, as if they were added one after the other."""
-        if len(set(digests)) < len(digests):
-            return [self.add(digest) for digest in digests]
+        different = dict.fromkeys(digests)
+        if len(different) < len(digests):
+            new = dict(zip(different, self.add_many(list(different)), strict=True))
+            return [new.pop(digest, False) for digest in digests]
         self._make_room(len(digests))
         words = np.frombuffer(b"".join(digests), dtype=_DIGEST)
         return self._insert(np.maximum(words["head"], 1), words["tail"]).tolist()

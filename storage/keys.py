@@ -5,7 +5,17 @@ Object paths are in `paths.py`.
 
 from __future__ import annotations
 
-from storage.records import Dataset, Document, Grader, Proposal, Task, Tenant, Workflow
+from storage.records import (
+    Dataset,
+    Document,
+    Grader,
+    Proposal,
+    SharedDocument,
+    Task,
+    Tenant,
+    WaitingFile,
+    Workflow,
+)
 
 TENANTS = "ft:tenants"  # process-wide: tenants that ever wrote
 
@@ -85,6 +95,11 @@ def checkpoints(tenant: Tenant, task_id: str) -> str:
     return f"{prefix(tenant)}:checkpoints:{task_id}"
 
 
+def turns(name: str, part: str) -> str:
+    """Process-wide: who waits to ask a server outside, and how fast it may be asked. `name` is the server's and the model's."""
+    return f"ft:{{turns:{name}}}:{part}"
+
+
 def lane(channel: str, thread_ts: str) -> str:
     """The lane of a thread's messages: one turn at a time."""
     return f"{channel}:{thread_ts}"
@@ -122,5 +137,9 @@ def index_names(record: Document) -> tuple[str, ...]:
             return (f"dataset:owner:{record.owner}",)
         case Grader():
             return (f"grader:workflow:{record.workflow_id}",)
+        case SharedDocument():
+            return (f"document:workflow:{record.workflow_id}",)
+        case WaitingFile():
+            return (f"waiting:workflow:{record.workflow_id}",)
         case _:
             return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from storage.records import Consent, Dataset, Grader, Proposal, Task, Workflow
+from storage.records import Consent, Dataset, Grader, Proposal, SharedDocument, Task, WaitingFile, Workflow
 
 KINDS: Mapping[type[Any], str] = {
     Workflow: "workflow",
@@ -14,5 +14,7 @@ KINDS: Mapping[type[Any], str] = {
     Proposal: "proposal",
     Task: "task",
     Consent: "consent",
+    SharedDocument: "document",
+    WaitingFile: "waiting",
 }
 TRANSCRIPT_KEPT = 400  # messages

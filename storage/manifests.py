@@ -1,13 +1,14 @@
 """What a dataset version is made of: frozen, stdlib only, stored as JSON. Nothing here reads or writes.
 
-A version is a head (lineage, totals) that names a list of parts; a part is about 8 MiB of rows and its columns; each of
-them is an immutable object named by the hash of its bytes, so versions share whatever they did not change.
+A version is a head (lineage, totals) that names a list of parts; a part is about 8 MiB of rows, in blocks that can be read
+alone, and its columns; each of them is an immutable object named by the hash of its bytes, so versions share whatever they
+did not change. A row stays in its part and in its block for life, which is what the index relies on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from storage.records import Tenant
 
@@ -72,33 +73,55 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class ColumnRef:
-    """One column of a part: an object that holds a list of values, one value that all rows share, or, where nearly all
-    do, the few that differ, by position."""
+    """One column of a part: an object that holds its values, or one value that all rows share.
+
+    ends        where the object's chunks of values end, in bytes
+    exceptions  (position, value) of the few rows that differ from that, in order
+    """
 
     name: str
     digest: str = ""
+    ends: tuple[int, ...] = ()
     constant: Any = None
-    exceptions: dict[int, Any] = field(default_factory=dict)
+    exceptions: tuple[tuple[int, Any], ...] = ()
+
+
+class Block(NamedTuple):
+    """Some consecutive rows of a part, compressed by themselves: how many, and in how many bytes of its object."""
+
+    rows: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
 class PartRef:
-    """One part. `size` counts uncompressed bytes. A column that is not listed has its default everywhere."""
+    """One part. A column that is not listed has its default everywhere.
+
+    digest   names the rows as they are now: that of their object, or made from it and the patches
+    size     uncompressed bytes
+    base     the object that holds the blocks one after the other, where patches lie over it; else ""
+    patches  (block, object) of the few blocks that were edited since that object was written
+    """
 
     digest: str
     rows: int
     size: int
+    base: str = ""
+    blocks: tuple[Block, ...] = ()
+    patches: tuple[tuple[int, str], ...] = ()
     columns: tuple[ColumnRef, ...] = ()
     summary: Summary = Summary()
 
 
 @dataclass(frozen=True, slots=True)
 class IndexRef:
-    """Where the ids and conversations of some rows are found: sorted hashes in 2**bits buckets, "" for an empty one."""
+    """Where the ids and conversations of some rows are found: an object of sorted entries, by their first bits in
+    2**bits buckets; `ends` counts the entries up to the end of each."""
 
+    digest: str
     keys: int
     bits: int
-    buckets: tuple[str, ...]
+    ends: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +139,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What most of the house needs of a version: small, and the same size for a thousand rows and for a million."""
+    """What most of the house needs of a version: small, and the same size for a thousand rows and for a million.
+
+    `detail` says more about the operation: upload ids, a merged file's name, parameters.
+    """
 
     tenant: Tenant
     dataset_id: str
@@ -128,15 +154,20 @@ class Head:
     totals: Summary
     source: Source
     parts_digest: str
+    detail: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A whole version: its head and the list of its parts. `hash` names its content, whoever made it and when."""
+    """A whole version: its head and the list of its parts. `hash` names its content, whoever made it and when.
+
+    `pages` are the objects that the list of parts was read from.
+    """
 
     head: Head
     parts: tuple[PartRef, ...]
     index: tuple[IndexRef, ...] = ()
+    pages: tuple[str, ...] = ()
 
     @property
     def tenant(self) -> Tenant:
@@ -157,6 +188,40 @@ class Manifest:
     @property
     def hash(self) -> str:
         return self.head.parts_digest
+
+
+DiffKind = Literal["added", "removed", "changed", "topic", "validity"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowDiff:
+    """One row that differs. `before` and `after` are the last user message's beginning, the topics, or the errors."""
+
+    id: str
+    kind: DiffKind
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diff:
+    """How one version differs from another. A row may count as changed, as moved to another topic, and as judged otherwise.
+
+    changed   rows whose conversation or extra columns differ
+    topics    rows of another topic; `topic_moves` counts them by (from, to)
+    validity  rows with another error, or none
+    examples  the first few of each kind
+    """
+
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    topics: int = 0
+    validity: int = 0
+    topic_moves: tuple[tuple[str, str, int], ...] = ()
+    parts_shared: int = 0
+    parts_differing: int = 0
+    examples: tuple[RowDiff, ...] = ()
 
 
 def summed(summaries: list[Summary]) -> Summary:
@@ -225,16 +290,19 @@ def _first_lines(values: list[dict[str, list[int]]]) -> dict[str, list[int]]:
     lines: dict[str, list[int]] = {}
     for each in values:
         for code, found in each.items():
-            lines[code] = sorted([*lines.get(code, []), *found])[:FIRST_LINES]
+            lines[code] = sorted(lines.get(code, []) + found)[:FIRST_LINES]
     return lines
 
 
 def _summed_topics(values: list[dict[str, TopicSummary]]) -> dict[str, TopicSummary]:
-    total: dict[str, TopicSummary] = {}
+    total: dict[str, list[Any]] = {}
     for each in values:
         for topic, found in each.items():
-            old = total.get(topic, TopicSummary())
-            total[topic] = TopicSummary(
-                *(getattr(old, part.name) + getattr(found, part.name) for part in fields(TopicSummary))
-            )
-    return total
+            sums = total.setdefault(topic, [0, 0.0, 0, 0, 0, 0])
+            sums[0] += found.rows
+            sums[1] += found.confidence_sum
+            sums[2] += found.low
+            sums[3] += found.flagged
+            sums[4] += found.high
+            sums[5] += found.generated
+    return {topic: TopicSummary(*sums) for topic, sums in total.items()}

@@ -23,9 +23,19 @@ def upload(tenant: Tenant, upload_id: str) -> str:
     return f"{of_tenant(tenant)}uploads/{_checked(upload_id)}"
 
 
+def passages(tenant: Tenant, document_id: str) -> str:
+    """What was read of a shared document, as JSON."""
+    return f"{of_tenant(tenant)}documents/{_checked(document_id)}.json"
+
+
 def report(tenant: Tenant, kind: str, report_id: str) -> str:
     """What a task found (hygiene, dry run, evaluation …), as JSON."""
     return f"{of_tenant(tenant)}reports/{_checked(kind)}/{_checked(report_id)}.json"
+
+
+def learned(tenant: Tenant, task_id: str) -> str:
+    """What a task has learned of rows and its helpers load: arrays, as npz. Deleted when the task has done its work."""
+    return f"{of_tenant(tenant)}reports/learned/{_checked(task_id)}.npz"
 
 
 def export(tenant: Tenant, export_id: str) -> str:
@@ -40,12 +50,37 @@ def dataset(tenant: Tenant, dataset_id: str) -> str:
 
 def version(tenant: Tenant, dataset_id: str, number: int) -> str:
     """The head of one version: lineage, totals and where its parts are listed."""
-    return f"{dataset(tenant, dataset_id)}versions/{number:08d}.json"
+    return f"{versions(tenant, dataset_id)}{number:08d}.json"
+
+
+def versions(tenant: Tenant, dataset_id: str) -> str:
+    """The prefix of the heads of a dataset's versions, which sort by number."""
+    return f"{dataset(tenant, dataset_id)}versions/"
+
+
+def version_number(path: str) -> int:
+    """The number that `version` made a path from."""
+    return int(path.rpartition("/")[2].removesuffix(".json"))
 
 
 def content(tenant: Tenant, dataset_id: str, digest: str) -> str:
     """A content-addressed object of a dataset: part, column, list of parts, index bucket."""
     return f"{dataset(tenant, dataset_id)}content/{_checked(digest)}"
+
+
+def work(tenant: Tenant, dataset_id: str, name: str) -> str:
+    """What a task's shares hand to each other; deleted when the task has done its work."""
+    return f"{dataset(tenant, dataset_id)}work/{_checked(name)}"
+
+
+def near(tenant: Tenant, dataset_id: str, name: str) -> str:
+    """What was found of a dataset's near-duplicates: a part's signatures, a version's groups."""
+    return f"{dataset(tenant, dataset_id)}near/{_checked(name)}"
+
+
+def test_set(tenant: Tenant, dataset_id: str) -> str:
+    """The ids of the rows that were set aside for testing, for all versions of a dataset."""
+    return f"{dataset(tenant, dataset_id)}test-set.json"
 
 
 def _checked(id: str) -> str:

@@ -122,6 +122,10 @@ class GenerationRound:
     by_topic: dict[str, int]
     balance_before: float | None
     balance_after: float | None
+    request: str = ""  # what was asked for, as `rules.rounds` names it
+    stopped: bool = False
+    continued: bool = False  # it went on with the round of its request before it
+    by_seed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +249,7 @@ class Dataset:
     owner: str
     created_at: float
     latest: int = 0
+    personas: tuple[str, ...] = ()  # in whose voices examples are generated; empty: the usual ones
     version: int = 0
 
 
@@ -369,7 +374,53 @@ class Consent:
     version: int = 0
 
 
-Document = Workflow | Dataset | Grader | Proposal | Task | Consent
+@dataclass(frozen=True, slots=True)
+class SharedDocument:
+    """A document that people shared to make rows from; its passages are a blob (`paths.passages`) under its id.
+
+    `id` comes from workflow and content, so that the same document shared twice is one. `skipped` counts what was not read.
+    """
+
+    id: str
+    tenant: Tenant
+    workflow_id: str
+    name: str
+    kind: str
+    digest: str
+    size: int
+    by: str
+    at: float
+    passages: int = 0
+    headings: int = 0
+    pages: int = 0
+    words: int = 0
+    skipped: Json = field(default_factory=dict)
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFile:
+    """A further file of a workflow's thread, in storage under `path`, until somebody says what is to be done with it.
+
+    `batch` is the message that brought it: several files of one message can be added together.
+    """
+
+    id: str
+    tenant: Tenant
+    workflow_id: str
+    channel: str
+    thread_ts: str
+    name: str
+    path: str
+    size: int
+    by: str
+    at: float
+    batch: str = ""
+    status: Literal["waiting", "taken", "used", "dismissed"] = "waiting"
+    version: int = 0
+
+
+Document = Workflow | Dataset | Grader | Proposal | Task | Consent | SharedDocument | WaitingFile
 
 
 @dataclass(frozen=True, slots=True)

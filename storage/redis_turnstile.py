@@ -13,6 +13,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
+from storage import keys
 from storage.redis_client import RedisClient, Script, open_redis
 
 PATIENCE_SECONDS = 5.0  # a waiting caller asks again before that
@@ -207,4 +208,4 @@ def _said(window: Window | None) -> tuple[str, str, str]:
 
 
 def _keys(name: str) -> tuple[str, ...]:
-    return tuple(f"ft:{{turns:{name}}}:{part}" for part in ("pace", "queue", "asked", "teams", "flights"))
+    return tuple(keys.turns(name, part) for part in ("pace", "queue", "asked", "teams", "flights"))

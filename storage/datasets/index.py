@@ -1,15 +1,15 @@
-"""Finding the part that holds a row, or a conversation, without opening the parts.
+"""Finding the block that holds a row, or a conversation, without opening the parts.
 
-Every row leaves two 64-bit numbers: one of its id, one of its conversation. They rest sorted in buckets of at most 65,536,
-so that a look-up reads one bucket per half million numbers whatever the dataset's size. An entry may be out of date
-(a row that was edited away); whoever looks up confirms in the part itself.
+Every row leaves two 64-bit numbers: one of its id, one of its conversation. They rest sorted in segments of at most half a
+million, and a look-up reads one bucket of some 4,096 from each, whatever the dataset's size. An entry may be out of date (a
+row that was edited away or deleted); whoever looks up confirms in the block itself. It never points to a wrong place: a
+row stays in its block.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,23 +18,27 @@ from storage.datasets.content import Content
 from storage.manifests import IndexRef
 
 SEGMENT_KEYS = 500_000
-BUCKET_KEYS = 65_536
-_PAIR = np.dtype([("key", "<u8"), ("part", "<u4")])
+BUCKET_KEYS = 4_096
+_ENTRY = np.dtype([("key", "<u8"), ("part", "<u4"), ("block", "<u2")])
+_BLOCK_BITS = np.uint64(16)
+_WHOLE = 16  # from so many buckets on a segment is read at once
+Entries = npt.NDArray[np.void]
 
 
 class IndexBuilder:
-    """Collects (key, part) and writes a segment whenever half a million have come together."""
+    """Collects keys with their part and block, and writes a segment whenever half a million have come together."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
-        self._keys = array("Q")
-        self._parts = array("I")
+        self._begin()
         self._done: list[IndexRef] = []
 
-    def add(self, keys: Iterable[int], part: int) -> None:
-        before = len(self._keys)
+    def add(self, keys: Sequence[int], part: int, block: int) -> None:
         self._keys.extend(keys)
-        self._parts.extend([part] * (len(self._keys) - before))
+        if self._places and self._places[-1][1:] == (part, block):
+            self._places[-1] = (self._places[-1][0] + len(keys), part, block)
+        else:
+            self._places.append((len(keys), part, block))
         if len(self._keys) >= SEGMENT_KEYS:
             self._flush()
 
@@ -43,59 +47,108 @@ class IndexBuilder:
             self._flush()
         return tuple(self._done)
 
+    def _begin(self) -> None:
+        self._keys = array("Q")
+        self._places: list[tuple[int, int, int]] = []
+
     def _flush(self) -> None:
-        pairs = np.empty(len(self._keys), dtype=_PAIR)
-        pairs["key"], pairs["part"] = self._keys, self._parts
-        self._done.append(_write(self._content, pairs))
-        self._keys, self._parts = array("Q"), array("I")
+        counts, parts, blocks = np.array(self._places).T
+        entries = np.empty(len(self._keys), dtype=_ENTRY)
+        entries["key"] = self._keys
+        entries["part"], entries["block"] = np.repeat(parts, counts), np.repeat(blocks, counts)
+        self._done.append(_write(self._content, entries))
+        self._begin()
 
 
-def parts_with(
-    content: Content, index: Sequence[IndexRef], keys: Iterable[int]
-) -> dict[int, tuple[int, ...]]:
-    """For each key, the parts that may hold it; keys that nowhere appear are left out."""
-    wanted = np.unique(np.fromiter(keys, dtype=np.uint64))
-    found: dict[int, list[int]] = {}
-    for segment in index:
-        for pairs, asked in _buckets(content, segment, wanted):
-            rows = pairs[np.isin(pairs["key"], asked)]
-            for key, part in zip(rows["key"].tolist(), rows["part"].tolist(), strict=True):
-                found.setdefault(key, []).append(part)
-    return {key: tuple(dict.fromkeys(parts)) for key, parts in found.items()}
+def places_of(content: Content, index: Sequence[IndexRef], keys: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Every (part, block) that may hold one of the keys, each once, in the order of the file."""
+    wanted = _sorted(keys)
+    found = [entries for segment in index for entries in _found(content, segment, wanted)]
+    if found:
+        entries = np.concatenate(found)
+        together = np.unique(entries["part"].astype(np.uint64) << _BLOCK_BITS | entries["block"])
+        yield from ((place >> 16, place & 0xFFFF) for place in together.tolist())
+
+
+def known_keys(content: Content, index: Sequence[IndexRef], keys: Iterable[int]) -> set[int]:
+    """Those of the keys that appear."""
+    wanted = _sorted(keys)
+    found = [entries["key"] for segment in index for entries in _found(content, segment, wanted)]
+    return set(np.unique(np.concatenate(found)).tolist()) if found else set()
 
 
 def extended(
-    content: Content, index: Sequence[IndexRef], additions: Mapping[int, int]
+    content: Content, index: Sequence[IndexRef], additions: Iterable[tuple[int, int, int]]
 ) -> tuple[IndexRef, ...]:
-    """The index with some (key → part) more; a small last segment is rewritten rather than followed by another."""
-    if not additions:
-        return tuple(index)
-    fresh = np.array(list(additions.items()), dtype=_PAIR)
-    if index and index[-1].keys + len(fresh) <= BUCKET_KEYS:
-        old = [pairs for pairs, _ in _buckets(content, index[-1], None)]
-        return (*index[:-1], _write(content, np.concatenate([*old, fresh])))
-    return (*index, _write(content, fresh))
+    """The index with some (key, part, block) more.
+
+    Last segments that are not much larger than what comes are written together with it, so that there are few, and a number
+    is written again a few times at most.
+    """
+    return _extended(content, index, np.array(list(additions), dtype=_ENTRY))
 
 
-def _write(content: Content, pairs: npt.NDArray[np.void]) -> IndexRef:
-    pairs = pairs[np.argsort(pairs["key"], kind="stable")]
-    bits = max(0, (len(pairs) - 1) // BUCKET_KEYS).bit_length()
-    first_keys = (
-        np.arange(2**bits, dtype=np.uint64) << np.uint64(64 - bits) if bits else np.zeros(1, np.uint64)
-    )
-    edges = [*np.searchsorted(pairs["key"], first_keys).tolist(), len(pairs)]
-    spans = pairwise(edges)
-    buckets = tuple(content.put(pairs[start:end].tobytes()) if end > start else "" for start, end in spans)
-    return IndexRef(keys=len(pairs), bits=bits, buckets=buckets)
+def _extended(content: Content, index: Sequence[IndexRef], fresh: Entries) -> tuple[IndexRef, ...]:
+    kept = list(index)
+    while len(fresh) and kept and _goes_with(kept[-1].keys, len(fresh)):
+        old = np.frombuffer(content.get(kept.pop().digest), dtype=_ENTRY)
+        fresh = np.concatenate([old, fresh])
+    return (*kept, _write(content, fresh)) if len(fresh) else tuple(kept)
+
+
+def joined(content: Content, index: Sequence[IndexRef], segments: Sequence[IndexRef]) -> tuple[IndexRef, ...]:
+    """The index with segments more, small ones written together as in `extended`."""
+    if len(segments) == 1 and index and _goes_with(index[-1].keys, segments[0].keys):
+        entries = np.frombuffer(content.get(segments[0].digest), dtype=_ENTRY)
+        return _extended(content, index, entries)
+    return (*index, *segments)
+
+
+def _goes_with(keys: int, more: int) -> bool:
+    return keys + more <= BUCKET_KEYS or (keys <= 2 * more and keys + more <= SEGMENT_KEYS)
+
+
+def _sorted(keys: Iterable[int]) -> npt.NDArray[np.uint64]:
+    return np.unique(np.fromiter(keys, dtype=np.uint64))
+
+
+def _write(content: Content, entries: Entries) -> IndexRef:
+    entries = entries[np.argsort(entries["key"], kind="stable")]
+    bits = max(0, (len(entries) - 1) // BUCKET_KEYS).bit_length()
+    edges = np.arange(1, 2**bits, dtype=np.uint64) << np.uint64(64 - bits) if bits else ()
+    ends = (*np.searchsorted(entries["key"], edges).tolist(), len(entries)) if bits else (len(entries),)
+    return IndexRef(digest=content.put(entries.tobytes()), keys=len(entries), bits=bits, ends=ends)
+
+
+def _found(content: Content, segment: IndexRef, wanted: npt.NDArray[np.uint64]) -> Iterator[Entries]:
+    """The segment's entries of the wanted keys, which are sorted."""
+    for entries, asked in _buckets(content, segment, wanted):
+        keys = entries["key"]
+        lows, highs = np.searchsorted(keys, asked, "left"), np.searchsorted(keys, asked, "right")
+        for low, high in zip(lows[lows < highs].tolist(), highs[lows < highs].tolist(), strict=True):
+            yield entries[low:high]
 
 
 def _buckets(
-    content: Content, segment: IndexRef, wanted: npt.NDArray[np.uint64] | None
-) -> Iterable[tuple[npt.NDArray[np.void], npt.NDArray[np.uint64]]]:
-    """The segment's buckets that can hold the wanted keys, each with those keys; all of them when None is asked."""
-    for number, digest in enumerate(segment.buckets):
-        asked = wanted if wanted is not None else np.empty(0, dtype=np.uint64)
-        if wanted is not None and segment.bits:
-            asked = wanted[(wanted >> np.uint64(64 - segment.bits)) == number]
-        if digest and (wanted is None or len(asked)):
-            yield np.frombuffer(content.get(digest), dtype=_PAIR), asked
+    content: Content, segment: IndexRef, wanted: npt.NDArray[np.uint64]
+) -> Iterator[tuple[Entries, npt.NDArray[np.uint64]]]:
+    """The segment's entries bucket by bucket with the keys that each can hold; all at once where many are asked."""
+    shift = np.uint64(64 - segment.bits)
+    numbers = wanted >> shift if segment.bits else np.zeros(len(wanted), dtype=np.uint64)
+    asked = np.unique(numbers).tolist()
+    if len(asked) >= _WHOLE:
+        yield np.frombuffer(content.get(segment.digest), dtype=_ENTRY), wanted
+        return
+    for number in asked:
+        yield _bucket(content, segment, number), wanted[numbers == number]
+
+
+def _bucket(content: Content, segment: IndexRef, number: int) -> Entries:
+    start, end = segment.ends[number - 1] if number else 0, segment.ends[number]
+
+    def read() -> tuple[Entries, int]:
+        size = _ENTRY.itemsize
+        data = content.get_range(segment.digest, start * size, end * size) if end > start else b""
+        return np.frombuffer(data, dtype=_ENTRY), len(data) + 200
+
+    return content.remembered("bucket", f"{segment.digest}.{number}", read)

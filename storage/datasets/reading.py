@@ -1,47 +1,37 @@
-"""Reading a version: part by part, in bounded memory, opening as few parts as the question allows."""
+"""Reading a version: part by part, in bounded memory, opening as few parts and blocks as the question allows."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Literal
+from itertools import groupby, pairwise
+from operator import itemgetter
+from typing import Any
 
 import msgspec
-from isal import igzip
 
 from storage import codec, paths
 from storage.blobs import BlobStore
+from storage.datasets.blocks import Blocks, all_lines
+from storage.datasets.cache import Cache
+from storage.datasets.columns import chunk, chunks, columns_at, filled_columns, read_columns
 from storage.datasets.content import Content
-from storage.datasets.index import parts_with
-from storage.datasets.parts import DEFAULTS, read_columns, read_lines, rows_of
+from storage.datasets.equals import rows_at
+from storage.datasets.filters import RowFilter, matching, may_hold, may_mention, mentions, valid_rows
+from storage.datasets.index import places_of
+from storage.datasets.listing import read_listing
+from storage.datasets.parts import rows_of
 from storage.digests import id_key
 from storage.errors import Corrupt, NotFound
-from storage.manifests import Head, IndexRef, Manifest, PartRef, Summary
+from storage.manifests import Head, Manifest
 from storage.records import Tenant
-from storage.rows import COLUMNS, UNCATEGORISED, Row, conversation_text, decode, to_record
+from storage.rows import COLUMNS, Row, decode, to_record
 
 SCAN_PARTS = 8  # parts that one page may open; a search through everything is a job of many pages
 EXPORT_ROWS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class RowFilter:
-    """Which rows a page shows; everything given must hold.
-
-    topic       a leaf id, or "uncategorised"
-    confidence  at least the first, below the second (so that (0.0, 0.7) are the rows to review); the same for `score`
-    source      "uploaded", "generated", or None for both
-    text        appears somewhere in the conversation, whatever the case
-    """
-
-    topic: str | None = None
-    valid: bool | None = None
-    confidence: tuple[float, float] | None = None
-    score: tuple[float, float] | None = None
-    source: Literal["uploaded", "generated"] | None = None
-    text: str = ""
+_ID = re.compile(rb'\{"id":("(?:[^"\\]|\\.)*")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +42,12 @@ class Page:
     cursor: str
 
 
-class _PartList(msgspec.Struct, frozen=True):
-    parts: tuple[PartRef, ...]
-    index: tuple[IndexRef, ...]
-
-
 class DatasetReader:
     """The reading half of `Datasets`. Raises `NotFound`, `Unavailable`, `Corrupt`."""
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
+        self._cache = Cache()
 
     def head(self, tenant: Tenant, dataset_id: str, version: int) -> Head:
         """Lineage and totals: one small read, however many rows there are."""
@@ -73,14 +59,13 @@ class DatasetReader:
     def manifest(self, tenant: Tenant, dataset_id: str, version: int) -> Manifest:
         """A whole version."""
         head = self.head(tenant, dataset_id, version)
-        listed = self._content_of(tenant, dataset_id).get(head.parts_digest)
-        found = codec.loads(_PartList, igzip.decompress(listed))
-        return Manifest(head=head, parts=found.parts, index=found.index)
+        parts, index, pages = read_listing(self._content_of(tenant, dataset_id), head.parts_digest)
+        return Manifest(head=head, parts=parts, index=index, pages=pages)
 
     def rows(self, manifest: Manifest, part: int, columns: Sequence[str] = COLUMNS) -> Iterator[Row]:
         """The rows of one part in order, the named columns laid over them."""
         content, ref = self._content(manifest), manifest.parts[part]
-        return rows_of(read_lines(content, ref), read_columns(content, ref, columns), decode)
+        return rows_of(all_lines(content, ref), read_columns(content, ref, columns))
 
     def iter_rows(
         self,
@@ -101,9 +86,7 @@ class DatasetReader:
 
     def columns(self, manifest: Manifest, part: int, names: Sequence[str]) -> dict[str, list[Any]]:
         """The named columns of one part, every one of them with a value for each row. The rows stay unread."""
-        ref = manifest.parts[part]
-        found = read_columns(self._content(manifest), ref, names)
-        return {name: found.get(name) or [DEFAULTS[name]] * ref.rows for name in names}
+        return filled_columns(self._content(manifest), manifest.parts[part], names)
 
     def get_record(self, manifest: Manifest, record_id: str) -> Row:
         """One row by its id. Raises `NotFound`."""
@@ -112,14 +95,7 @@ class DatasetReader:
 
     def locate(self, manifest: Manifest, record_id: str) -> tuple[int, int]:
         """(part, position) of a row. Raises `NotFound`."""
-        content = self._content(manifest)
-        key = id_key(record_id)
-        start = b'{"id":' + msgspec.json.encode(record_id)
-        for part in parts_with(content, manifest.index, [key]).get(key, ()):
-            for at, line in enumerate(read_lines(content, manifest.parts[part])):
-                if line.startswith(start):
-                    return part, at
-        raise NotFound(record_id)
+        return located(self._content(manifest), manifest, record_id)[:2]
 
     def pick(self, manifest: Manifest, places: Iterable[tuple[int, int]]) -> Iterator[Row]:
         """The rows at some (part, position), in the order of the file; each part is opened once."""
@@ -128,10 +104,9 @@ class DatasetReader:
         for part, at in sorted(set(places)):
             wanted.setdefault(part, []).append(at)
         for part, positions in wanted.items():
-            lines = read_lines(content, manifest.parts[part])
-            columns = read_columns(content, manifest.parts[part], COLUMNS)
-            chosen = {name: [values[at] for at in positions] for name, values in columns.items()}
-            yield from rows_of([lines[at] for at in positions], chosen, decode)
+            ref = manifest.parts[part]
+            lines = (line for _, line in Blocks(content, ref).at(positions))
+            yield from rows_of(lines, columns_at(content, ref, positions))
 
     def page(
         self, manifest: Manifest, *, where: RowFilter | None = None, cursor: str = "", limit: int = 10
@@ -142,7 +117,7 @@ class DatasetReader:
         opened = 0
         rows: list[Row] = []
         while part < len(manifest.parts):
-            if _may_hold(manifest.parts[part].summary, where):
+            if may_hold(manifest.parts[part].summary, where):
                 if opened == SCAN_PARTS:
                     return Page(tuple(rows), f"{part}.{at}")
                 opened += 1
@@ -153,15 +128,24 @@ class DatasetReader:
             part, at = part + 1, 0
         return Page(tuple(rows), "")
 
+    def places(self, manifest: Manifest, part: int, where: RowFilter) -> list[int]:
+        """Positions of a part's matching rows, in order. Only its columns are read, unless a text is asked for."""
+        ref = manifest.parts[part]
+        if not may_hold(ref.summary, where):
+            return []
+        if where.text:
+            return [at for at, _ in self._matching(manifest, part, where, 0)]
+        return matching(range(ref.rows), lambda name: self.columns(manifest, part, (name,))[name], where)
+
     def sample(self, manifest: Manifest, k: int, *, seed: int, topic: str | None = None) -> tuple[Row, ...]:
         """`k` valid rows (fewer when there are fewer), one at random from each k-th of the file, repeatable by seed."""
-        counts = [_valid_rows(part.summary, topic) for part in manifest.parts]
+        counts = [valid_rows(part.summary, topic) for part in manifest.parts]
         total = sum(counts)
         k = min(k, total)
         rng = random.Random(seed)
         edges = [total * i // k for i in range(k + 1)] if k else [0]
         ranks = [rng.randrange(low, high) for low, high in pairwise(edges)]
-        return tuple(self.pick(manifest, self._places(manifest, counts, ranks, topic)))
+        return tuple(self.pick(manifest, self._ranked(manifest, counts, ranks, topic)))
 
     def topic_counts(self, manifest: Manifest) -> dict[str, int]:
         """Valid rows per topic, from the totals."""
@@ -187,29 +171,52 @@ class DatasetReader:
         if batch:
             yield msgspec.json.Encoder().encode_lines(batch)
 
+    def places_of(self, manifest: Manifest, ids: Iterable[str]) -> dict[int, list[int]]:
+        """Part → positions of the rows with these ids; ids that are none are left out."""
+        content, wanted = self._content(manifest), set(ids)
+        starts = {msgspec.json.encode(id) for id in wanted}
+        found: dict[int, list[int]] = {}
+        places = places_of(content, manifest.index, map(id_key, wanted))
+        for part, listed in groupby(places, key=itemgetter(0)):
+            blocks = Blocks(content, manifest.parts[part])
+            for _, block in listed:
+                lines = enumerate(blocks.lines(block), blocks.span(block).start)
+                found.setdefault(part, []).extend(at for at, line in lines if _id_in(line) in starts)
+        return {part: places for part, places in found.items() if places}
+
+    def _rows_at(
+        self, manifest: Manifest, part: int, places: Collection[int] | None
+    ) -> Iterator[tuple[int, Row]]:
+        """Rows of a part with their positions: all, or those at some positions."""
+        if places is None:
+            return enumerate(self.rows(manifest, part))
+        content, ref = self._content(manifest), manifest.parts[part]
+        return rows_at(content, ref, Blocks(content, ref), sorted(places))
+
     def _content(self, manifest: Manifest) -> Content:
         return self._content_of(manifest.tenant, manifest.dataset_id)
 
     def _content_of(self, tenant: Tenant, dataset_id: str) -> Content:
-        return Content(self._blobs, tenant, dataset_id)
+        return Content(self._blobs, tenant, dataset_id, self._cache)
 
     def _matching(
         self, manifest: Manifest, part: int, where: RowFilter, first: int
     ) -> Iterator[tuple[int, Row]]:
-        """Matching rows of a part from position `first` on. Without a match in its columns its rows stay unread."""
+        """Matching rows of a part from position `first` on, a chunk of its columns and a block of its rows at a time."""
         content, ref = self._content(manifest), manifest.parts[part]
-        columns = read_columns(content, ref, COLUMNS)
-        whole = {name: columns.get(name) or [DEFAULTS[name]] * ref.rows for name in COLUMNS}
-        places = [at for at in range(first, ref.rows) if _matches({n: whole[n][at] for n in COLUMNS}, where)]
-        lines = read_lines(content, ref) if places else []
-        for at in places:
-            if not _may_mention(lines[at], where.text):
-                continue
-            row = msgspec.structs.replace(decode(lines[at]), **{name: whole[name][at] for name in COLUMNS})
-            if _mentions(row, where.text):
-                yield at, row
+        blocks = Blocks(content, ref, whole=bool(where.text))
+        for number, span in chunks(ref, first):
+            columns = _Chunk(content, manifest, part, number)
+            places = [at for at in matching(span, columns.get, where) if at >= first]
+            for at, line in blocks.at(places):
+                if where.text and not may_mention(line, where.text):
+                    continue
+                values = {name: columns.get(name)[at - span.start] for name in COLUMNS}
+                row = msgspec.structs.replace(decode(line), **values)
+                if mentions(row, where.text):
+                    yield at, row
 
-    def _places(
+    def _ranked(
         self, manifest: Manifest, counts: list[int], ranks: list[int], topic: str | None
     ) -> Iterator[tuple[int, int]]:
         """Where the valid rows with those (ascending) ranks are."""
@@ -217,11 +224,41 @@ class DatasetReader:
         for part, count in enumerate(counts):
             here = [rank - before for rank in ranks if before <= rank < before + count]
             before += count
-            if here:
-                columns = self.columns(manifest, part, ("error", "topic"))
-                pairs = enumerate(zip(columns["error"], columns["topic"], strict=True))
-                valid = [at for at, (error, found) in pairs if not error and topic in (None, found)]
+            if here and count == manifest.parts[part].rows:
+                yield from ((part, rank) for rank in here)
+            elif here:
+                valid = self.places(manifest, part, RowFilter(topic=topic, valid=True))
                 yield from ((part, valid[rank]) for rank in here)
+
+
+class _Chunk:
+    """The columns of one chunk of a part, read as they are asked for."""
+
+    def __init__(self, content: Content, manifest: Manifest, part: int, number: int) -> None:
+        self._content, self._ref, self._number = content, manifest.parts[part], number
+        self._read: dict[str, list[Any]] = {}
+
+    def get(self, name: str) -> list[Any]:
+        if name not in self._read:
+            self._read[name] = chunk(self._content, self._ref, name, self._number)
+        return self._read[name]
+
+
+def located(content: Content, manifest: Manifest, record_id: str) -> tuple[int, int, int]:
+    """(part, position, block) of a row. Raises `NotFound`."""
+    start = b'{"id":' + msgspec.json.encode(record_id)
+    for part, block in places_of(content, manifest.index, [id_key(record_id)]):
+        blocks = Blocks(content, manifest.parts[part])
+        for at, line in enumerate(blocks.lines(block), blocks.span(block).start):
+            if line.startswith(start):
+                return part, at, block
+    raise NotFound(record_id)
+
+
+def _id_in(line: bytes) -> bytes:
+    """The id as the line spells it, in quotes; `encode` puts it first."""
+    found = _ID.match(line)
+    return found[1] if found else b""
 
 
 def _place(cursor: str) -> tuple[int, int]:
@@ -231,50 +268,3 @@ def _place(cursor: str) -> tuple[int, int]:
     if not (part.isdecimal() and at.isdecimal()):
         raise ValueError(f"not a cursor: {cursor[:40]!r}")
     return int(part), int(at)
-
-
-def _valid_rows(summary: Summary, topic: str | None) -> int:
-    if topic is None:
-        return summary.valid
-    if topic == UNCATEGORISED:
-        return summary.uncategorised
-    found = summary.topics.get(topic)
-    return found.rows if found else 0
-
-
-def _may_hold(summary: Summary, where: RowFilter) -> bool:
-    """False when the summary already says that no row of the part matches."""
-    holds = summary.rows > 0
-    if where.valid is not None:
-        holds = holds and (summary.valid if where.valid else summary.invalid) > 0
-    if where.source is not None:
-        holds = holds and (
-            summary.generated > 0 if where.source == "generated" else summary.generated < summary.rows
-        )
-    if where.topic is not None and (where.valid or not summary.invalid):  # topics count valid rows only
-        holds = holds and _valid_rows(summary, where.topic) > 0
-    return holds
-
-
-def _matches(columns: dict[str, Any], where: RowFilter) -> bool:
-    return (
-        (where.topic is None or columns["topic"] == where.topic)
-        and (where.valid is None or (not columns["error"]) == where.valid)
-        and (where.source is None or bool(columns["is_generated"]) == (where.source == "generated"))
-        and _within(columns["topic_confidence"], where.confidence)
-        and _within(columns["score"], where.score)
-    )
-
-
-def _within(value: float | None, bounds: tuple[float, float] | None) -> bool:
-    return bounds is None or (value is not None and bounds[0] <= value < bounds[1])
-
-
-def _may_mention(line: bytes, text: str) -> bool:
-    """False when the bytes alone say that the text is not in the row: plain words in plain ASCII need no decoding."""
-    plain = text.isascii() and text.isprintable() and not {'"', "\\"} & set(text)
-    return not (plain and line.isascii()) or text.lower().encode() in line.lower()
-
-
-def _mentions(row: Row, text: str) -> bool:
-    return not text or text.casefold() in (conversation_text(row.messages) or row.raw).casefold()

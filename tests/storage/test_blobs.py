@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -77,6 +78,20 @@ def test_a_large_object_streams_both_ways(blobs: BlobStore) -> None:
     assert b"".join(pieces) == b"".join(chunks)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "found"),
+    [(0, 3, b"012"), (3, 7, b"3456"), (7, 10, b"789"), (8, 20, b"89"), (10, 12, b""), (30, 40, b"")],
+)
+def test_a_range_is_read_alone(blobs: BlobStore, start: int, end: int, found: bytes) -> None:
+    blobs.put("-/T1/x", (b"0123456789",))
+    assert blobs.get_range("-/T1/x", start, end) == found
+
+
+def test_a_range_of_a_large_object(blobs: BlobStore) -> None:
+    blobs.put("-/T1/large", (bytes([n]) * MEBIBYTE for n in range(10)))
+    assert blobs.get_range("-/T1/large", 8 * MEBIBYTE - 2, 8 * MEBIBYTE + 1) == b"\x07\x07\x08"
+
+
 def test_a_later_put_replaces(blobs: BlobStore) -> None:
     blobs.put("-/T1/x", (b"old",))
     blobs.put("-/T1/x", (b"new",))
@@ -106,7 +121,8 @@ def test_what_is_missing_is_not_found(blobs: BlobStore) -> None:
     blobs.put("-/T1/a/b", (b"",))
     for path in ("-/T1/none", "-/T1/a"):
         assert not blobs.exists(path)
-        for ask in (blobs.get, blobs.size, lambda path: next(blobs.read(path))):
+        ranged = partial(blobs.get_range, start=0, end=1)
+        for ask in (blobs.get, blobs.size, ranged, lambda path: next(blobs.read(path))):
             with pytest.raises(NotFound):
                 ask(path)
 
@@ -163,7 +179,7 @@ def test_an_unreachable_store_is_unavailable(s3: S3Blobs) -> None:
     config = blobs_s3.Config(retries={"mode": "standard", "max_attempts": 1}, connect_timeout=0.2)
     gone = S3Blobs(boto3.client("s3", endpoint_url="http://127.0.0.1:9", config=config), bucket="datasets")
     for act in (lambda: gone.put("x", (b".",)), lambda: gone.get("x"), lambda: gone.create("x", b"."),
-                lambda: gone.exists("x"), lambda: list(gone.list("x"))):  # fmt: skip
+                lambda: gone.get_range("x", 0, 1), lambda: gone.exists("x"), lambda: list(gone.list("x"))):  # fmt: skip
         with pytest.raises(Unavailable):
             act()
 

@@ -13,8 +13,8 @@ import pytest
 from storage import paths
 from storage.blobs_memory import MemoryBlobs
 from storage.datasets import Datasets, RowFilter
+from storage.datasets import columns as columns_module
 from storage.datasets import index as index_module
-from storage.datasets import parts as part_files
 from storage.datasets.summaries import summarise
 from storage.errors import Corrupt, NotFound
 from storage.manifests import Manifest, Summary
@@ -49,7 +49,7 @@ def blobs() -> MemoryBlobs:
 @pytest.fixture
 def datasets(blobs: MemoryBlobs, monkeypatch: pytest.MonkeyPatch) -> Datasets:
     """Small parts whose columns rest as those of large ones do."""
-    monkeypatch.setattr(part_files, "MAX_EXCEPTIONS", 2)
+    monkeypatch.setattr(columns_module, "MAX_EXCEPTIONS", 2)
     return Datasets(blobs, part_rows=10)
 
 
@@ -136,8 +136,8 @@ def test_labels_rewrite_a_column_and_nothing_else(datasets: Datasets, blobs: Mem
     assert changed_parts(manifest, labelled) == [2]
     assert part.digest == manifest.parts[2].digest
     assert (
-        len(set(blobs.objects) - before) == 2 + 1 + 1
-    )  # two columns (the third nearly constant), the list of parts, the head
+        len(set(blobs.objects) - before) == 2 + 2 + 1
+    )  # two columns (the third nearly constant), a page and the list of parts, the head
     assert datasets.topic_counts(labelled) == {"billing": 6, "shipping": 3}
     topics = labelled.totals.topics
     assert (topics["billing"].low, topics["billing"].flagged, topics["billing"].high) == (1, 0, 5)
