@@ -3,7 +3,7 @@
 Numbers of domain.md §8. Decides sides, writes no file. Keeps some 20 bytes a row while it works and one byte
 a row in its answer, so that a million rows are no burden.
 
-When rules collide, the earlier one wins: a locked test set, then no leakage between the sides, then no
+When rules collide, the earlier one wins: a locked test set, which nothing joins, then no leakage between the sides, then no
 generated row in validation, then a row of each topic in validation, then the exact size. What had to yield is
 said in `notes`.
 """
@@ -19,11 +19,13 @@ from typing import Literal
 
 from tasks.rules.apportion import apportion
 
-Side = Literal["train", "validation", "test"]
+Side = Literal["train", "validation", "test", "left_out"]
 SIDES: tuple[Side, ...] = ("train", "validation", "test")
-TRAIN, VALIDATION, TEST = 0, 1, 2
+TRAIN, VALIDATION, TEST, LEFT_OUT = 0, 1, 2, 3
 ENOUGH_REAL_ROWS = 30
 NO_TOPIC = "uncategorised"
+
+_NAMES: tuple[Side, ...] = (*SIDES, "left_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class SplitRow:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """`sides[i]` is the side of the i-th row: 0 train, 1 validation, 2 test.
+    """`sides[i]` is the side of the i-th row: 0 train, 1 validation, 2 test, 3 none of them (it resembles a locked test row).
 
     `synthetic_validation`: generated rows had to validate. `leakage`: rows of one source stand on both sides.
     """
@@ -50,13 +52,13 @@ class Split:
     notes: tuple[str, ...] = ()
 
     def side(self, index: int) -> Side:
-        return SIDES[self.sides[index]]
+        return _NAMES[self.sides[index]]
 
     def count(self, side: Side) -> int:
-        return self.sides.count(SIDES.index(side))
+        return self.sides.count(_NAMES.index(side))
 
     def indices(self, side: Side) -> Iterator[int]:
-        wanted = SIDES.index(side)
+        wanted = _NAMES.index(side)
         return (index for index, found in enumerate(self.sides) if found == wanted)
 
 
@@ -73,8 +75,8 @@ def split(
 
     Validation (and test) get floor(n × share), divided among topics by largest remainder, at least one row of
     each topic in validation where it has two or more. `locked_test` are the ids of an earlier version's test
-    set: they stay in it, and nothing joins them but rows of their own groups. Raises ValueError for shares
-    that do not sum to 1.
+    set: they stay in it and nothing joins them; other rows of their groups are on no side. Raises ValueError
+    for shares that do not sum to 1.
     """
     if min(train, validation, test) < 0 or abs(train + validation + test - 1) > 1e-6 or train == 0:
         raise ValueError("The shares of train, validation and test are positive and sum to 1.")
@@ -100,6 +102,24 @@ class _Table:
     groups: array[int] = field(default_factory=lambda: array("Q"))  # 0: no group
     generated: bytearray = field(default_factory=bytearray)
     locked: bytearray = field(default_factory=bytearray)
+
+
+@dataclass(frozen=True, slots=True)
+class Leakage:
+    """Rows of validation and test that have company in training: the same text, a near-duplicate of it, the same source.
+
+    A row counts once, under the first that applies. `examples` are (kind, its text, the text in training).
+    """
+
+    held_out: int = 0
+    exact: int = 0
+    near: int = 0
+    same_source: int = 0
+    examples: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return self.exact + self.near + self.same_source
 
 
 def _read(rows: Iterable[SplitRow], locked_test: Collection[str]) -> _Table:
@@ -136,10 +156,10 @@ class _Units:
     def __init__(self, table: _Table, *, restricted: bool) -> None:
         self.table = table
         self.order: array[int] = array("I", sorted(_grouped(table), key=table.groups.__getitem__))
-        self.spans = _spans(self.order, table.groups)
+        self.edges = _spans(self.order, table.groups)
         self.by_row = self._is_one_source()
         if self.by_row:
-            self.order, self.spans = array("I"), []
+            self.order, self.edges = array("I"), array("I")
         self.restricted = restricted
         self.free = self._free()
         if restricted and not any(
@@ -151,7 +171,7 @@ class _Units:
     def rows(self, unit: int) -> Sequence[int]:
         if unit >= 0:
             return (unit,)
-        start, end = self.spans[-1 - unit]
+        start, end = self.edges[-2 - 2 * unit], self.edges[-1 - 2 * unit]
         return self.order[start:end]
 
     def topics_of(self, unit: int) -> dict[int, int]:
@@ -164,19 +184,22 @@ class _Units:
         return counts
 
     def claim_locked(self, sides: bytearray) -> int:
-        """Puts the locked rows, and what is bound to them, on the test side."""
+        """Puts the locked rows on the test side, and what is bound to them on none."""
         claimed = 0
         for unit in self._all():
-            if any(self.table.locked[row] for row in self.rows(unit)):
-                claimed += _put(sides, self.rows(unit), TEST)
+            rows = self.rows(unit)
+            locked = [row for row in rows if self.table.locked[row]]
+            if locked:
+                _put(sides, rows, LEFT_OUT)
+                claimed += _put(sides, locked, TEST)
         for units in self.free:
             units[:] = array("q", (unit for unit in units if sides[self.rows(unit)[0]] == TRAIN))
         return claimed
 
     def _all(self) -> Iterator[int]:
         together = bytearray(len(self.table.topics))
-        for number, (start, end) in enumerate(self.spans):
-            for row in self.order[start:end]:
+        for number in range(len(self.edges) // 2):
+            for row in self.rows(-1 - number):
                 together[row] = 1
             yield -1 - number
         yield from (row for row, taken in enumerate(together) if not taken)
@@ -192,22 +215,22 @@ class _Units:
     def _is_one_source(self) -> bool:
         """Everything comes from a single source: then only a split by row is possible, and it leaks."""
         total = len(self.table.topics)
-        return len(self.spans) == 1 and self.spans[0] == (0, total) and total > 1
+        return self.edges.tolist() == [0, total] and total > 1
 
 
 def _grouped(table: _Table) -> Iterator[int]:
     return (row for row, group in enumerate(table.groups) if group)
 
 
-def _spans(order: Sequence[int], groups: Sequence[int]) -> list[tuple[int, int]]:
-    """Where each group of two or more rows begins and ends in `order`, which is sorted by group."""
-    spans, start = [], 0
+def _spans(order: Sequence[int], groups: Sequence[int]) -> array[int]:
+    """Where each group of two or more rows begins and ends in `order`, which is sorted by group: 2 numbers a group."""
+    edges, start = array("I"), 0
     for place in range(1, len(order) + 1):
         if place == len(order) or groups[order[place]] != groups[order[start]]:
             if place - start > 1:
-                spans.append((start, place))
+                edges.extend((start, place))
             start = place
-    return spans
+    return edges
 
 
 @dataclass(slots=True)
@@ -317,6 +340,11 @@ def _notes(table: _Table, units: _Units, sides: bytearray, synthetic: bool) -> t
     if units.by_row:
         notes.append(
             "All rows come from one source, so they were split by row: the two sides resemble each other."
+        )
+    left_out = sides.count(LEFT_OUT)
+    if left_out:
+        notes.append(
+            f"{left_out:,} newer rows resemble the locked test set, so they neither join it nor train."
         )
     seen = {topic for topic, side in zip(table.topics, sides, strict=True) if side == VALIDATION}
     without = [

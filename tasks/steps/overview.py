@@ -8,17 +8,18 @@ from dataclasses import asdict
 from storage.manifests import Manifest
 from storage.records import Json
 from storage.rows import last_user_message
-from tasks.rules.generation import NearDuplicates
+from tasks.cleaning import safe
+from tasks.near_duplicates import copies, groups
 from tasks.rules.hygiene import Hygiene, Statistics
 from tasks.step import StepContext
 from tasks.steps.common import cut
+from tasks.steps.find_near_duplicates import COMPARED_AT_ONCE
 
 TYPICAL_ROWS = 3
 TYPICAL_CHARACTERS = 300
 SHOWN_PROBLEMS = 20
 SHOWN_COLUMNS = 30
 SHOWN_DETAILS = 3  # of problems that say more than their code does
-COMPARED_ROWS = 5_000  # near-duplicates are looked for among so many rows; beyond that they are not counted
 
 
 def overview(
@@ -64,23 +65,19 @@ def _hygiene(ctx: StepContext, manifest: Manifest, found: Hygiene) -> Json:
             :SHOWN_DETAILS
         ],
         "duplicates": found.duplicates,
-        **({} if near is None else {"near_duplicates": near}),
+        **({"near_pending": True} if near is None else {"near_duplicates": near}),
         "recommendations": list(found.recommendations),
     }
 
 
 def _typical(ctx: StepContext, manifest: Manifest) -> list[str]:
     rows = ctx.deps.datasets.sample(manifest, TYPICAL_ROWS, seed=0)
-    return [cut(last_user_message(row), TYPICAL_CHARACTERS) for row in rows]
+    return [cut(safe(last_user_message(row)), TYPICAL_CHARACTERS) for row in rows]
 
 
 def _near_duplicates(ctx: StepContext, manifest: Manifest) -> int | None:
-    """Valid rows whose last user message resembles an earlier one (≥ 0.9); None for datasets too large to say at once."""
-    if manifest.totals.rows > COMPARED_ROWS:
+    """Valid rows that ask almost the same as an earlier one (≥ 0.9); None where a job of its own counts them (`later`)."""
+    if manifest.totals.rows > COMPARED_AT_ONCE:
         return None
-    near, found = NearDuplicates(), 0
-    for row in ctx.deps.datasets.iter_rows(manifest):
-        text = cut(last_user_message(row), 2_000)
-        found += near.find(text) is not None
-        near.add(row.id, text)
-    return found
+    datasets = ctx.deps.datasets
+    return copies(datasets, manifest, groups(datasets, manifest, blobs=ctx.deps.blobs))

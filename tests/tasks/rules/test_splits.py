@@ -109,10 +109,17 @@ def test_a_test_set_is_made_when_asked_and_stays_locked() -> None:
     assert {grown[index].id for index in again.indices("test")} == locked
 
 
-def test_a_new_row_that_resembles_the_locked_test_set_does_not_train() -> None:
-    table = [SplitRow("old", "a", "pair"), SplitRow("new", "a", "pair"), *rows(50)]
+def test_a_new_row_that_resembles_the_locked_test_set_neither_joins_it_nor_trains() -> None:
+    table = [SplitRow("new", "a", "pair"), SplitRow("old", "a", "pair"), *rows(50)]
     found = split(table, train=0.8, validation=0.1, test=0.1, locked_test={"old"})
-    assert (found.side(0), found.side(1), found.count("test")) == ("test", "test", 2)
+    assert (found.side(0), found.side(1)) == ("left_out", "test")
+    assert (found.count("test"), found.count("left_out")) == (1, 1)
+    assert any("resemble the locked test set" in note for note in found.notes)
+
+
+def test_a_locked_row_that_has_left_leaves_a_smaller_test_set() -> None:
+    found = split(rows(50), train=0.8, validation=0.1, test=0.1, locked_test={"gone", "a0None3"})
+    assert (found.count("test"), found.side(3)) == (1, "test")
 
 
 @pytest.mark.parametrize(
