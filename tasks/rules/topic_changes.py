@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from storage.records import Topic
-from tasks.rules.topics import Branch, Tree, with_ids
+from tasks.rules.topics import Branch, Tree, leaves, with_ids
 
 Operation = Mapping[str, str]
 
@@ -38,6 +38,22 @@ def apply_operations(
     old = [branch_id for branch_id, branch in change.by_id.items() if branch_id in change.leaf_ids]
     moved = {leaf: now.get(leaf) for leaf in old if now.get(leaf) != leaf}
     return new, moved, tuple(change.done)
+
+
+def fresh_leaves(
+    old: Sequence[Topic], new: Sequence[Topic], moved: Mapping[str, str | None]
+) -> tuple[str, ...]:
+    """The leaves for which rows that have a topic must be looked at again: those that are new or mean something else than before.
+
+    A leaf that only took the rows of others (renamed, moved, merged) is none of them.
+    """
+    before = {leaf.id: (leaf.description, set(leaf.keywords)) for leaf in leaves(old)}
+    heirs = {heir for leaf, heir in moved.items() if heir is not None and leaf in before}
+    return tuple(
+        leaf.id
+        for leaf in leaves(new)
+        if leaf.id not in heirs and before.get(leaf.id) != (leaf.description, set(leaf.keywords))
+    )
 
 
 class _Change:

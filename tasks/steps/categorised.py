@@ -12,6 +12,7 @@ from tasks.rules import topics as topic_rules
 from tasks.step import Next, StepContext, StepReport
 from tasks.steps import coverage
 from tasks.steps.common import dataset_record, leaf_names, make_version_once, standing_on
+from tasks.steps.learning import LEARNED
 from tasks.steps.rebase import onto_newest
 
 COLUMNS = ("topic", "topic_confidence", "topic_method", "previous_topic")
@@ -65,7 +66,9 @@ def _again_for_late_rows(ctx: StepContext, labelled: Manifest) -> tuple[Next, ..
 
 
 def _facts(ctx: StepContext, labelled: Manifest, parts: dict[int, Json], threshold: float, low: int) -> Json:
-    totals = labelled.totals
+    totals, learned = labelled.totals, ctx.done.get(LEARNED, {})
+    tokens = _summed(parts, "tokens")
+    tokens["llm"] = tokens.get("llm", 0) + int(learned.get("tokens", 0))
     names = leaf_names(ctx.workflow.topics)
     by_topic: Json = {
         topic: {
@@ -85,7 +88,10 @@ def _facts(ctx: StepContext, labelled: Manifest, parts: dict[int, Json], thresho
         "by_topic": by_topic,
         "by_method": dict(totals.methods),
         "rows_by_stage": _summed(parts, "rows"),
-        "tokens": _summed(parts, "tokens"),
+        "tokens": tokens,
+        "asked_count": int(learned.get("asked", 0)) + sum(int(saved["asked"]) for saved in parts.values()),
+        "learned_from": int(learned.get("asked", 0)),
+        "reliability": learned.get("reliability") or {"measured_on": 0},
         "dataset_version": labelled.version,
     }
 

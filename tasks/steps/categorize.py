@@ -1,161 +1,94 @@
 """Sorts the valid rows into the approved topics, part by part, by a cascade: keywords, similarity, model.
 
 Only rows that a cheaper stage is unsure of reach a dearer one. Labels are columns of a new dataset version. Rows that people sorted
-keep their topic while it exists. A batch that fails leaves its rows uncategorised and loses nothing else; without consent the
-model is left out and similarity decides, with the low confidence that it has.
+keep their topic while it exists; rows whose topic was renamed, moved or merged follow it and are not sorted again. A batch that fails
+leaves its rows uncategorised and loses nothing else; without consent the model is left out and similarity decides, with the
+low confidence that it has. What is learned before the parts is in `learning.py`, asking the model in `topic_labels.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
+from storage import paths
 from storage.codec import from_json, to_json
+from storage.errors import StorageError
 from storage.manifests import Manifest, PartRef
 from storage.records import Json
-from storage.rows import UNCATEGORISED, Row, last_user_message
-from tasks.models.offline import OfflineEmbedder
-from tasks.models.port import Embedder, ModelAnswerInvalid, ModelRefused
-from tasks.prompts import prompt
+from storage.rows import UNCATEGORISED, Row
 from tasks.rules import topics as topic_rules
-from tasks.schemas import NONE, topic_labels
-from tasks.step import Step, StepContext, StepReport
+from tasks.schemas import NONE
+from tasks.sorting.tokens import Ints, Tokens
+from tasks.step import Fan, Step, StepContext, StepReport
 from tasks.steps.categorised import COLUMNS, report
-from tasks.steps.common import (
-    asker,
-    may_send_rows,
-    pinned_manifest,
-)
-from tasks.steps.labelling import KEYWORD_ACCEPTED, Keywords, Label, Similarity, fitted
+from tasks.steps.common import pinned_manifest
+from tasks.steps.labelling import KEYWORD_ACCEPTED, Label
+from tasks.steps.learning import Plan, Sorter, given_topic, learn, load, names_of, text_of
 from tasks.steps.parallel import each
+from tasks.steps.topic_labels import Labeller, batches, text_key
 
 THRESHOLD = 0.7
-TEXT_CHARACTERS = 1_500
-BATCH_ROWS = 20
-BATCH_CHARACTERS = 16_000
-CALIBRATION_ROWS = 600
-
-
-@dataclass(slots=True)
-class Sorter:
-    """What the cascade needs, prepared once. `tokens` and `rows` count what each stage did."""
-
-    ctx: StepContext
-    leaves: topic_rules.Tree
-    threshold: float
-    everything: bool
-    moved: Mapping[str, str]
-    keywords: Keywords
-    embedder: Embedder
-    similarity: Similarity
-    asks_model: bool
-    failed_batches: int = 0
-    asked_batches: int = 0
-
-    @property
-    def known(self) -> set[str]:
-        return {leaf.id for leaf in self.leaves}
+IN_THE_RUNNING = 0.2  # share of a new topic from which a row that has a topic is sorted again
+STAGES = ("keyword", "embedding", "llm")
 
 
 async def run(ctx: StepContext, params: Json) -> StepReport:
-    """params: `confidence_threshold` 0.7, `mode` unlabeled_only | all, `moved` old leaf → the leaf that took its rows."""
-    manifest = await pinned_manifest(ctx)
-    threshold = float(params.get("confidence_threshold") or THRESHOLD)
-    parts = {
-        number: saved for number in range(len(manifest.parts)) if (saved := ctx.done.get(f"part{number}"))
+    """params: `confidence_threshold` 0.7, `mode` unlabeled_only | all, `moved` old leaf → the leaf that took its rows,
+    `fresh` leaves for which rows that have a topic are looked at again."""
+    manifest, plan = await pinned_manifest(ctx), plan_of(params)
+    shares = {f"part{number}": part.rows for number, part in enumerate(manifest.parts)}
+    if any(name not in ctx.done for name in shares):
+        await learn(ctx, manifest, plan)
+        await ctx.spread(shares, label="rows sorted")
+    done = {number: ctx.done[name] for number, name in enumerate(shares) if name in ctx.done}
+    changed = {number: from_json(PartRef, saved["part"]) for number, saved in done.items()}
+    partial = len(done) < len(shares) or any(saved["stopped"] for saved in done.values())
+    result = await report(ctx, manifest, changed, done, plan.threshold, partial=partial)
+    with suppress(StorageError):
+        await asyncio.to_thread(ctx.deps.blobs.delete, paths.learned(ctx.workflow.tenant, ctx.task.id))
+    return result
+
+
+def plan_of(params: Json) -> Plan:
+    return Plan(
+        mode=str(params.get("mode") or "unlabeled_only"),
+        threshold=float(params.get("confidence_threshold") or THRESHOLD),
+        moved={old: new for old, new in (params.get("moved") or {}).items() if new},
+        fresh=frozenset(params.get("fresh") or ()),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """The same in every process that takes part."""
+
+    manifest: Manifest
+    plan: Plan
+    sorter: Sorter
+
+
+async def prepare(ctx: StepContext, params: Json) -> _Prepared:
+    return _Prepared(await pinned_manifest(ctx), plan_of(params), await load(ctx))
+
+
+async def work(ctx: StepContext, prepared: _Prepared, share: str) -> Json:
+    """Sort one part. `{part, tokens{stage}, rows{stage}, asked, stopped}`; `asked`: texts that the model was asked about."""
+    labeller = Labeller(ctx, topic_rules.leaves(ctx.workflow.topics))
+    part = _Part(ctx, prepared, labeller, int(share.removeprefix("part")))
+    stopped = await part.sort()
+    return {
+        "part": to_json(await part.stored()),
+        "tokens": part.tokens,
+        "rows": part.rows_by,
+        "asked": part.asked,
+        "stopped": stopped,
     }
-    stopped = False
-    if len(parts) < len(manifest.parts):
-        moved = {old: new for old, new in (params.get("moved") or {}).items() if new}
-        sorter = await _prepared(
-            ctx, manifest, threshold, everything=params.get("mode") == "all", moved=moved
-        )
-        stopped = await _all_parts(sorter, manifest, parts)
-    changed = {number: from_json(PartRef, saved["part"]) for number, saved in parts.items()}
-    return await report(ctx, manifest, changed, parts, threshold, partial=stopped)
-
-
-async def _all_parts(sorter: Sorter, manifest: Manifest, parts: dict[int, Json]) -> bool:
-    """Label every part that has not been done; True when somebody stopped it."""
-    ctx = sorter.ctx
-    done = sum(manifest.parts[number].rows for number in parts)
-    total = manifest.totals.rows
-    for number, part in enumerate(manifest.parts):
-        if number in parts:
-            continue
-        if ctx.cancelled():
-            return True
-        await ctx.progress(done, total, f"{done:,} of {total:,} rows sorted")
-        labelled = _Part(sorter, manifest, number)
-        stopped = await labelled.sort(done, total)
-        saved: Json = {
-            "part": to_json(await labelled.stored()),
-            "tokens": labelled.tokens,
-            "rows": labelled.rows_by,
-        }
-        parts[number] = saved
-        if stopped:
-            return True
-        await ctx.checkpoint(f"part{number}", saved)
-        done += part.rows
-    return False
-
-
-# ---------------------------------------------------------------- preparing
-
-
-async def _prepared(
-    ctx: StepContext, manifest: Manifest, threshold: float, *, everything: bool, moved: Mapping[str, str]
-) -> Sorter:
-    leaves = topic_rules.leaves(ctx.workflow.topics)
-    keywords = Keywords(leaves)
-    rows = await asyncio.to_thread(ctx.deps.datasets.sample, manifest, CALIBRATION_ROWS, seed=1)
-    texts = [_text(row) for row in rows]
-    described = [f"{leaf.name}. {leaf.description} {' '.join(leaf.keywords)}" for leaf in leaves]
-    sending = await may_send_rows(ctx)
-    embedder, vectors = await _embedded(ctx, described, texts, sending=sending)
-    known: dict[str, list[list[float]]] = {}
-    for row, text, vector in zip(rows, texts, vectors[len(leaves) :], strict=True):
-        topic = _known_topic(row, text, keywords)
-        if topic:
-            known.setdefault(topic, []).append(vector)
-    similarity = await asyncio.to_thread(
-        fitted, {leaf.id: vector for leaf, vector in zip(leaves, vectors, strict=False)}, known
-    )
-    return Sorter(
-        ctx=ctx,
-        leaves=leaves,
-        threshold=threshold,
-        everything=everything,
-        moved=moved,
-        keywords=keywords,
-        embedder=embedder,
-        similarity=similarity,
-        asks_model=sending,
-    )
-
-
-async def _embedded(
-    ctx: StepContext, described: list[str], texts: list[str], *, sending: bool
-) -> tuple[Embedder, list[list[float]]]:
-    if sending and not isinstance(ctx.deps.embedder, OfflineEmbedder):
-        try:
-            return ctx.deps.embedder, await ctx.deps.embedder.embed([*described, *texts])
-        except (ModelRefused, ModelAnswerInvalid):
-            pass  # a server without embeddings: compare offline
-    offline = await asyncio.to_thread(OfflineEmbedder().fit, [*described, *texts])
-    return offline, await offline.embed([*described, *texts])
-
-
-def _known_topic(row: Row, text: str, keywords: Keywords) -> str:
-    """A topic that somebody gave by hand, or that keywords are sure of: what similarity is calibrated on."""
-    if row.topic_method == "manual" and row.topic:
-        return row.topic
-    label = keywords.label(text)
-    return label.topic if label and label.confidence >= KEYWORD_ACCEPTED else ""
 
 
 # ---------------------------------------------------------------- one part
@@ -163,143 +96,189 @@ def _known_topic(row: Row, text: str, keywords: Keywords) -> str:
 
 @dataclass(slots=True)
 class _Part:
-    sorter: Sorter
-    manifest: Manifest
+    ctx: StepContext
+    prepared: _Prepared
+    labeller: Labeller
     number: int
     columns: dict[str, list[object]] = field(default_factory=dict)
-    tokens: dict[str, int] = field(default_factory=lambda: {"keyword": 0, "embedding": 0, "llm": 0})
-    rows_by: dict[str, int] = field(
-        default_factory=lambda: {"keyword": 0, "embedding": 0, "llm": 0, "uncategorised": 0}
-    )
+    tokens: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
+    rows_by: dict[str, int] = field(default_factory=lambda: dict.fromkeys((*STAGES, "uncategorised"), 0))
+    asked: int = 0
 
-    async def sort(self, done: int, total: int) -> bool:
+    @property
+    def sorter(self) -> Sorter:
+        return self.prepared.sorter
+
+    @property
+    def plan(self) -> Plan:
+        return self.prepared.plan
+
+    @property
+    def leaves(self) -> topic_rules.Tree:
+        return self.labeller.leaves
+
+    async def sort(self) -> bool:
         """Label the part's rows; True when stopped, with what was labelled so far."""
-        datasets = self.sorter.ctx.deps.datasets
-        found = await asyncio.to_thread(datasets.columns, self.manifest, self.number, COLUMNS)
-        self.columns = {name: list(values) for name, values in found.items()}
-        rows = await asyncio.to_thread(lambda: list(datasets.rows(self.manifest, self.number)))
-        rows = [self._followed(place, row) for place, row in enumerate(rows)]
-        due = [(place, _text(row)) for place, row in enumerate(rows) if self._is_due(row)]
-        unsure = [(place, text) for place, text in due if not self._by_keyword(place, text)]
-        unsure = await self._by_similarity(unsure)
-        if not unsure or not self.sorter.asks_model:
+        places, texts = await asyncio.to_thread(self._due)
+        if not places or self.sorter.linear is None:
             return False
-        return await self._by_model(unsure, done, total)
+        tokens = self.sorter.keywords.dictionary.tokens(texts)
+        unsure = await asyncio.to_thread(self._by_keyword, places, tokens)
+        unsure = await self._by_similarity(places, texts, tokens, unsure)
+        doubtful = [(places[at], texts[at]) for at in unsure]
+        return await self._by_model(doubtful) if doubtful and self.sorter.asks_model else False
 
     async def stored(self) -> PartRef:
+        datasets = self.ctx.deps.datasets
         return await asyncio.to_thread(
-            self.sorter.ctx.deps.datasets.set_columns, self.manifest, self.number, self.columns
+            datasets.set_columns, self.prepared.manifest, self.number, self.columns
         )
 
-    def _followed(self, place: int, row: Row) -> Row:
-        """A row that people sorted goes along when its topic was merged, moved or renamed."""
-        now = self.sorter.moved.get(row.topic or "")
-        if now is None or row.topic_method != "manual":
-            return row
-        self.columns["topic"][place], self.columns["previous_topic"][place] = now, row.topic
-        return msgspec.structs.replace(row, topic=now)
+    # -------------------------------------------------------- which rows
 
-    def _is_due(self, row: Row) -> bool:
-        if not row.valid:
-            return False
-        stands = row.topic in self.sorter.known
-        if stands and row.topic_method == "manual":
-            return False
-        return self.sorter.everything or not (stands or row.topic == UNCATEGORISED)
+    def _due(self) -> tuple[list[int], list[str]]:
+        """(places, texts) of the rows to sort; those that follow their topic or have one from people are settled here."""
+        datasets, manifest = self.ctx.deps.datasets, self.prepared.manifest
+        found = datasets.columns(manifest, self.number, COLUMNS)
+        self.columns = {name: list(values) for name, values in found.items()}
+        known, names = {leaf.id for leaf in self.leaves}, names_of(self.leaves)
+        due: list[int] = []
+        texts: list[str] = []
+        standing: list[tuple[int, str]] = []
+        for place, row in enumerate(datasets.rows(manifest, self.number)):
+            if not row.valid or self._is_settled(place, row, names):
+                continue
+            if self._is_due(place, known):
+                due.append(place)
+                texts.append(text_of(row))
+            elif self.plan.fresh and row.topic_method != "manual":
+                standing.append((place, text_of(row)))
+        again = self._looked_at_again(standing) if standing else []
+        return [*due, *(place for place, _ in again)], [*texts, *(text for _, text in again)]
 
-    def _by_keyword(self, place: int, text: str) -> bool:
-        label = self.sorter.keywords.label(text)
-        if label is None or label.confidence < KEYWORD_ACCEPTED:
-            return False
-        self._set(place, label, "keyword")
-        return True
+    def _is_settled(self, place: int, row: Row, names: dict[str, str]) -> bool:
+        """Whether people sorted the row. A row whose topic was renamed, moved or merged follows it, whoever sorted it."""
+        now = self.plan.moved.get(row.topic or "")
+        if now is not None:
+            self.columns["topic"][place], self.columns["previous_topic"][place] = now, row.topic
+        topic = now or row.topic
+        if row.topic_method == "manual" and topic in names.values():
+            return True
+        given = given_topic(row, names) if now is None else ""
+        if given:
+            self._set(place, Label(given, 1.0), "manual")
+        return bool(given)
 
-    async def _by_similarity(self, unsure: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    def _is_due(self, place: int, known: set[str]) -> bool:
+        topic = self.columns["topic"][place]
+        stands = topic in known
+        lost = topic == UNCATEGORISED and not self.plan.fresh
+        return self.plan.everything or not (stands or lost)
+
+    def _looked_at_again(self, standing: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+        """Rows that have a topic, and for which a new topic is in the running; those of doubtful topic among them."""
+        sorter, fresh = self.sorter, [leaf.id in self.plan.fresh for leaf in self.leaves]
+        tokens = sorter.keywords.dictionary.tokens([text for _, text in standing])
+        best, _ = sorter.keywords.guesses(tokens)
+        wanted = (best >= 0) & np.array(fresh)[best]
+        if sorter.weights is not None and sorter.linear is not None:
+            shares = sorter.linear.shares(sorter.weights.matrix(tokens))
+            wanted |= shares[:, fresh].max(axis=1, initial=0.0) >= IN_THE_RUNNING
+        sure = np.array([self._confidence(place) for place, _ in standing])
+        return [standing[at] for at in np.flatnonzero(wanted | (sure < self.plan.threshold)).tolist()]
+
+    def _confidence(self, place: int) -> float:
+        value = self.columns["topic_confidence"][place]
+        return float(value) if isinstance(value, int | float) else 1.0
+
+    # -------------------------------------------------------- the stages
+
+    def _by_keyword(self, places: list[int], tokens: Tokens) -> Ints:
+        """Those that keywords are not sure of. Confidence shrinks where keywords turned out to be wrong too often."""
+        best, confidence = self.sorter.keywords.guesses(tokens)
+        confidence = confidence * min(1.0, self.sorter.keywords_right / KEYWORD_ACCEPTED)
+        sure = confidence >= KEYWORD_ACCEPTED
+        self._set_all(np.flatnonzero(sure), places, best, confidence, "keyword")
+        return np.flatnonzero(~sure)
+
+    async def _by_similarity(self, places: list[int], texts: list[str], tokens: Tokens, unsure: Ints) -> Ints:
         """Those that similarity is not sure of either; without a model to ask, its best guess stands."""
-        if not unsure:
-            return []
-        vectors = await self.sorter.embedder.embed([text for _, text in unsure])
-        left = []
-        labels = await asyncio.to_thread(self.sorter.similarity.labels, vectors)
-        for (place, text), label in zip(unsure, labels, strict=True):
-            if label.confidence >= self.sorter.threshold or not self.sorter.asks_model:
-                self._set(place, label, "embedding")
-            else:
-                left.append((place, text))
-        if not isinstance(self.sorter.embedder, OfflineEmbedder):
-            self.tokens["embedding"] += sum(-(-len(text) // 4) for _, text in unsure)
-        return left
+        if not len(unsure) or not self.sorter.trusts_similarity:
+            return unsure
+        best, confidence = await self._guesses(texts, tokens, unsure)
+        sure = (
+            confidence >= self.plan.threshold if self.sorter.asks_model else np.ones(len(unsure), dtype=bool)
+        )
+        self._set_all(np.flatnonzero(sure), [places[at] for at in unsure], best, confidence, "embedding")
+        return unsure[~sure]
 
-    async def _by_model(self, unsure: list[tuple[int, str]], done: int, total: int) -> bool:
-        ctx, prefix = self.sorter.ctx, f"part{self.number}.row"
+    async def _guesses(
+        self, texts: list[str], tokens: Tokens, unsure: Ints
+    ) -> tuple[Ints, NDArray[np.float64]]:
+        linear, weights = self.sorter.linear, self.sorter.weights
+        if linear is None:
+            raise RuntimeError("nothing was learned, so there is nothing to guess with")
+        if weights is not None:
+            return await asyncio.to_thread(lambda: linear.guesses(weights.matrix(tokens)[unsure]))
+        compared = [texts[at] for at in unsure]
+        vectors = await self.ctx.deps.embedder.embed(compared)
+        self.tokens["embedding"] += sum(-(-len(text) // 4) for text in compared)
+        return linear.guesses(np.asarray(vectors, dtype=np.float32))
+
+    async def _by_model(self, doubtful: list[tuple[int, str]]) -> bool:
+        """Ask about each different text once; True when stopped before all were asked."""
+        ctx, prefix = self.ctx, f"part{self.number}.row"
+        alike: dict[str, list[int]] = {}
+        for place, text in doubtful:
+            alike.setdefault(text_key(text), []).append(place)
+        text_at = dict(doubtful)
+        for key in [key for key in alike if key in self.sorter.answers]:
+            self._take(alike.pop(key), self.sorter.answers[key])
+        groups = {places[0]: places for places in alike.values()}
         for saved in [value for name, value in ctx.done.items() if name.startswith(prefix)]:
-            self._take([(int(place), "") for place in saved["labels"]], saved)
-            unsure = [(place, text) for place, text in unsure if str(place) not in saved["labels"]]
-        batches = list(_batches(unsure))
-        finished = 0
+            self._take_saved(groups, saved)
+        total, finished = len(groups), 0
 
         async def one(batch: list[tuple[int, str]]) -> None:
             nonlocal finished
-            labels = await self._asked(batch)
-            self._take(batch, labels)
-            await ctx.checkpoint(f"{prefix}{batch[0][0]}", labels)
-            finished += 1
-            here = done + self.manifest.parts[self.number].rows * finished // len(batches)
-            await ctx.progress(here, total, f"{here:,} of {total:,} rows sorted")
+            saved = await self.labeller.ask(batch)
+            saved["rows"] = [place for place, _ in batch]
+            self._take_saved(groups, saved)
+            await ctx.checkpoint(f"{prefix}{batch[0][0]}", saved)
+            finished += len(batch)
+            await ctx.progress(finished, total, f"{finished:,} of {total:,} doubtful rows asked")
 
-        return await each(batches, one, stop=ctx.cancelled)
+        waiting = [(place, text_at[place]) for place in groups]
+        size = ctx.deps.settings.label_batch_tokens
+        return await each(batches(waiting, tokens=size), one, stop=ctx.cancelled)
 
-    async def _asked(self, batch: Sequence[tuple[int, str]]) -> Json:
-        """`{"labels": {row: [topic, confidence]}, "tokens": n}`; rows that the model left out are asked once more."""
-        counted = _Counted(self.sorter.ctx)
-        labels: dict[str, list[object]] = {}
-        waiting = list(batch)
-        self.sorter.asked_batches += 1
-        try:
-            for _ in range(2):
-                labels |= await self._labels(waiting, counted)
-                waiting = [(place, text) for place, text in batch if str(place) not in labels]
-                if not waiting:
-                    break
-        except (ModelAnswerInvalid, ModelRefused):
-            self.sorter.failed_batches += 1
-            if self.sorter.failed_batches == self.sorter.asked_batches >= 4:
-                raise  # nothing works: a wrong model name, most likely; say so instead of giving up on every row
-        return {"labels": labels, "tokens": counted.tokens}
+    # -------------------------------------------------------- writing labels down
 
-    async def _labels(self, rows: Sequence[tuple[int, str]], counted: _Counted) -> dict[str, list[object]]:
-        settings = self.sorter.ctx.deps.settings
-        data: Json = {
-            "topics": [
-                {
-                    "id": leaf.id,
-                    "name": leaf.name,
-                    "description": leaf.description,
-                    "keywords": list(leaf.keywords),
-                }
-                for leaf in self.sorter.leaves
-            ],
-            "rows": [{"row": place, "text": text} for place, text in rows],
-        }
-        model = replace(asker(self.sorter.ctx, settings.generator_model), meter=counted.meter)
-        schema = topic_labels([leaf.id for leaf in self.sorter.leaves])
-        answer = await model.ask(prompt("topic_labels"), data, schema, temperature=0.0)
-        wanted = {place for place, _ in rows}
-        allowed = {*self.sorter.known, NONE}
-        return {
-            str(label["row"]): [label["topic"], min(1.0, max(0.0, float(label["confidence"])))]
-            for label in answer.get("labels") or ()
-            if label.get("row") in wanted and label.get("topic") in allowed
-        }
+    def _take_saved(self, groups: dict[int, list[int]], saved: Json) -> None:
+        """Each row of a batch, and those that ask the same, get what the model said; left out by it, they fit nowhere."""
+        self.tokens["llm"] += int(saved["tokens"])
+        self.asked += len(saved["rows"])
+        for place in saved["rows"]:
+            self._take(groups.pop(place, []), saved["labels"].get(str(place), (NONE, 0.0)))
 
-    def _take(self, batch: Sequence[tuple[int, str]], saved: Json) -> None:
-        self.tokens["llm"] += int(saved.get("tokens", 0))
-        for place, _ in batch:
-            topic, confidence = saved["labels"].get(str(place), (NONE, 0.0))
-            if topic == NONE:
-                self._set(place, Label(UNCATEGORISED, 0.0), "llm")
-            else:
-                self._set(place, Label(str(topic), float(confidence)), "llm")
+    def _take(self, places: Sequence[int], answer: Sequence[object]) -> None:
+        topic, confidence = str(answer[0]), float(str(answer[1]))
+        label = Label(UNCATEGORISED, 0.0) if topic == NONE else Label(topic, confidence)
+        for place in places:
+            self._set(place, label, "llm")
+
+    def _set_all(
+        self,
+        which: Ints,
+        places: list[int],
+        best: Ints,
+        confidence: NDArray[np.float64],
+        method: str,
+    ) -> None:
+        for at, topic, sure in zip(
+            which.tolist(), best[which].tolist(), confidence[which].tolist(), strict=True
+        ):
+            self._set(places[at], Label(self.leaves[topic].id, sure), method)
 
     def _set(self, place: int, label: Label, method: str) -> None:
         before = self.columns["topic"][place]
@@ -309,36 +288,8 @@ class _Part:
         self.columns["topic"][place] = label.topic
         self.columns["topic_confidence"][place] = None if lost else round(label.confidence, 4)
         self.columns["topic_method"][place] = None if lost else method
-        self.rows_by["uncategorised" if lost else method] += 1
-
-
-class _Counted:
-    """Counts one batch's tokens while they are metered."""
-
-    def __init__(self, ctx: StepContext) -> None:
-        self._ctx = ctx
-        self.tokens = 0
-
-    def meter(self, model: str, usage: object) -> None:
-        self._ctx.meter(model, usage)  # type: ignore[arg-type]
-        self.tokens += getattr(usage, "input_tokens", 0) + getattr(usage, "output_tokens", 0)
-
-
-def _batches(rows: Sequence[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
-    batch: list[tuple[int, str]] = []
-    size = 0
-    for place, text in rows:
-        if batch and (len(batch) == BATCH_ROWS or size + len(text) > BATCH_CHARACTERS):
-            yield batch
-            batch, size = [], 0
-        batch.append((place, text))
-        size += len(text)
-    if batch:
-        yield batch
-
-
-def _text(row: Row) -> str:
-    return last_user_message(row)[:TEXT_CHARACTERS]
+        stage = "uncategorised" if lost else "given" if method == "manual" else method
+        self.rows_by[stage] = self.rows_by.get(stage, 0) + 1
 
 
 CATEGORIZE = Step(
@@ -348,4 +299,5 @@ CATEGORIZE = Step(
     step="categorize",
     needs=("valid_rows", "topics"),
     timeout_seconds=6 * 3600,
+    fan=Fan(prepare=prepare, work=work),
 )

@@ -1,28 +1,24 @@
-"""The two cheap stages of categorising: keywords, and similarity with a confidence that means what it says. Pure.
+"""Keywords: the first and cheapest stage of categorising, and what a label is. Pure.
 
-Keywords decide only where they agree; similarity is calibrated on rows whose topic is known, and trusted little where
-none is. The dear stage, a model, is in `categorize.py`.
+Keywords decide only where several agree and none points elsewhere. A whole batch of texts is looked through at once; the stages
+after it are in `tasks/sorting/` (similarity) and `categorize.py` (the model).
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from storage.records import Topic
+from tasks.sorting.tokens import Dictionary, Ints, Tokens, code_of, runs, words_of
 
 KEYWORD_ACCEPTED = 0.9
-FEWEST_TO_CALIBRATE = 20
-SHARPNESS = (2.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
-UNCALIBRATED = 4.0  # so soft that only an unmistakable row passes a threshold of 0.7
-FAR = 0.2  # similarity below which a text has little to do with any topic
-_WORD = re.compile(r"\w+")
+LONGEST_PHRASE = 4  # words; a longer keyword is never met word for word
 
-Vector = Sequence[float]
+Confidences = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,121 +28,81 @@ class Label:
 
 
 class Keywords:
-    """Looks for the leaves' keywords as whole words, plurals included."""
+    """Looks for the leaves' keywords and names as whole words, plurals included; what two leaves share says nothing.
 
-    def __init__(self, leaves: Iterable[Topic]) -> None:
-        self._phrases: dict[str, list[tuple[str, ...]]] = {}
-        owners: dict[tuple[str, ...], set[str]] = {}
-        for leaf in leaves:
-            phrases = {tuple(_words(word)) for word in (*leaf.keywords, leaf.name)} - {()}
-            self._phrases[leaf.id] = sorted(phrases)
-            for phrase in phrases:
-                owners.setdefault(phrase, set()).add(leaf.id)
-        self._shared = {phrase for phrase, topics in owners.items() if len(topics) > 1}
+    `dictionary` may be a larger one, so that a batch's tokens serve other stages too; it must know the keywords' words.
+    """
+
+    def __init__(self, leaves: Iterable[Topic], dictionary: Dictionary | None = None) -> None:
+        leaves = tuple(leaves)
+        self._leaves = tuple(leaf.id for leaf in leaves)
+        owners = _owners(leaves)
+        self.dictionary = dictionary or Dictionary(sorted({word for phrase in owners for word in phrase}))
+        told = [(phrase, topics[0]) for phrase, topics in owners.items() if len(topics) == 1]
+        self._topics = np.array([topic for _, topic in told], dtype=np.int64)
+        self._weights = np.array([1.0 + 0.5 * (len(phrase) - 1) for phrase, _ in told])
+        self._tables = [_table(told, size, self.dictionary) for size in range(1, LONGEST_PHRASE + 1)]
 
     def label(self, text: str) -> Label | None:
         """The topic that keywords point to; 0.9 and more only when several point to it and none elsewhere."""
-        words = _words(text)
-        grams = {
-            tuple(words[start : start + size])
-            for size in (1, 2, 3, 4)
-            for start in range(len(words) - size + 1)
-        }
-        hits = {
-            topic: [phrase for phrase in phrases if phrase in grams and phrase not in self._shared]
-            for topic, phrases in self._phrases.items()
-        }
-        found = {topic: phrases for topic, phrases in hits.items() if phrases}
-        if not found:
-            return None
-        weights = {
-            topic: sum(1.0 + 0.5 * (len(phrase) - 1) for phrase in phrases)
-            for topic, phrases in found.items()
-        }
-        best = max(weights, key=lambda topic: weights[topic])
-        return Label(best, _keyword_confidence(weights[best], sum(weights.values()) - weights[best]))
+        best, confidence = self.guesses(self.dictionary.tokens([text]))
+        return Label(self._leaves[best[0]], round(float(confidence[0]), 4)) if best[0] >= 0 else None
 
+    def guesses(self, tokens: Tokens) -> tuple[Ints, Confidences]:
+        """For each text the place of its topic among the leaves (-1: no keyword) and the confidence in it."""
+        weights = self._weights_by_topic(tokens)
+        best = weights.argmax(axis=1) if weights.shape[1] else np.zeros(tokens.texts, dtype=np.int64)
+        most = weights.max(axis=1, initial=0.0)
+        others = weights.sum(axis=1) - most
+        return np.where(most > 0, best, -1), _confidence(most, others)
 
-def _keyword_confidence(best: float, others: float) -> float:
-    if others:
-        return round(0.8 * best / (best + others), 4)
-    return {True: 0.96, False: 0.92}[best >= 3] if best >= 2 else 0.7 + 0.1 * (best > 1)
-
-
-def _words(text: str) -> list[str]:
-    return [_singular(word) for word in _WORD.findall(text.casefold().replace("_", " "))]
-
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
-
-
-@dataclass(frozen=True, slots=True)
-class Similarity:
-    """Topics as points; a text's confidence is a softmax over its similarities. `calibrated` says on how many rows."""
-
-    topics: tuple[str, ...]
-    centres: tuple[Vector, ...]
-    sharpness: float = UNCALIBRATED
-    calibrated: int = 0
-
-    def labels(self, vectors: Sequence[Vector]) -> list[Label]:
-        """A label for each vector. One matrix product, since parts have ten thousand rows."""
-        if not vectors:
-            return []
-        likeness = np.asarray(vectors, dtype=float) @ np.asarray(self.centres, dtype=float).T
-        weights = np.exp(self.sharpness * (likeness - likeness.max(axis=1, keepdims=True)))
-        best = likeness.argmax(axis=1)
-        rows = np.arange(len(best))
-        shares = weights[rows, best] / weights.sum(axis=1)
-        near = np.clip(likeness[rows, best] / FAR, 0.0, 1.0)  # far from every topic is near to none
-        return [
-            Label(self.topics[int(topic)], round(float(confidence), 4))
-            for topic, confidence in zip(best, shares * near, strict=True)
+    def _weights_by_topic(self, tokens: Tokens) -> Confidences:
+        """(texts, leaves): each phrase of a leaf counts once a text, longer ones more."""
+        found = [
+            _found(tokens, codes, phrases, size) for size, (codes, phrases) in enumerate(self._tables, 1)
         ]
+        text = np.concatenate([one for one, _ in found])
+        phrase = np.concatenate([other for _, other in found])
+        once = np.unique(text * max(1, len(self._topics)) + phrase)
+        text, phrase = np.divmod(once, max(1, len(self._topics)))
+        places, size = text * len(self._leaves) + self._topics[phrase], tokens.texts * len(self._leaves)
+        sums = np.bincount(places, self._weights[phrase], size).astype(np.float64)
+        return sums.reshape(tokens.texts, len(self._leaves))
 
 
-def fitted(described: Mapping[str, Vector], known: Mapping[str, Sequence[Vector]]) -> Similarity:
-    """Topics at the mean of their description and of rows whose topic is known; calibrated on the other half of those rows."""
-    centres = {
-        topic: _centre([vector, *list(known.get(topic, ()))[::2]]) for topic, vector in described.items()
+def _owners(leaves: Sequence[Topic]) -> dict[tuple[str, ...], list[int]]:
+    """Each phrase and the places of the leaves that have it."""
+    owners: dict[tuple[str, ...], list[int]] = {}
+    for place, leaf in enumerate(leaves):
+        for phrase in sorted({tuple(words_of(word)) for word in (*leaf.keywords, leaf.name)} - {()}):
+            owners.setdefault(phrase, []).append(place)
+    return owners
+
+
+def _table(
+    told: Sequence[tuple[tuple[str, ...], int]], size: int, dictionary: Dictionary
+) -> tuple[NDArray[np.uint64], Ints]:
+    """(codes of the phrases of that many words, ascending; which phrase each is)."""
+    coded = {
+        code_of([dictionary.number(word) for word in phrase]): place
+        for place, (phrase, _) in enumerate(told)
+        if len(phrase) == size
     }
-    held_out = [
-        (topic, vector)
-        for topic, vectors in known.items()
-        if topic in centres
-        for vector in list(vectors)[1::2]
-    ]
-    topics = tuple(centres)
-    base = Similarity(topics, tuple(centres.values()))
-    if len(held_out) < FEWEST_TO_CALIBRATE or len(topics) < 2:
-        return base
-    likeness = [
-        (topics.index(topic), [_dot(vector, centre) for centre in base.centres]) for topic, vector in held_out
-    ]
-    sharpness = min(SHARPNESS, key=lambda value: _loss(likeness, value))
-    return Similarity(topics, base.centres, sharpness, len(held_out))
+    order = sorted(coded)
+    return np.array(order, dtype=np.uint64), np.array([coded[code] for code in order], dtype=np.int64)
 
 
-def _loss(likeness: Sequence[tuple[int, list[float]]], sharpness: float) -> float:
-    """Mean negative log-likelihood of the right topic: the proper score that temperature scaling minimises."""
-    return -sum(math.log(max(1e-9, _softmax(row, sharpness)[right])) for right, row in likeness) / len(
-        likeness
-    )
+def _found(tokens: Tokens, codes: NDArray[np.uint64], phrases: Ints, size: int) -> tuple[Ints, Ints]:
+    """(text, phrase) of every place where a phrase stands."""
+    if not len(codes):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    here, text = runs(tokens, size)
+    place = np.searchsorted(codes, here)
+    place[place == len(codes)] = 0
+    hit = codes[place] == here
+    return text[hit], phrases[place[hit]]
 
 
-def _softmax(values: Sequence[float], sharpness: float) -> list[float]:
-    top = max(values)
-    weights = [math.exp(sharpness * (value - top)) for value in values]
-    whole = sum(weights)
-    return [weight / whole for weight in weights]
-
-
-def _centre(vectors: Sequence[Vector]) -> Vector:
-    total = [sum(column) for column in zip(*vectors, strict=True)]
-    length = math.sqrt(_dot(total, total))
-    return [part / length for part in total] if length else total
-
-
-def _dot(one: Vector, other: Vector) -> float:
-    return sum(a * b for a, b in zip(one, other, strict=True))
+def _confidence(best: Confidences, others: Confidences) -> Confidences:
+    alone = np.select([best >= 3, best >= 2, best > 1], [0.96, 0.92, 0.8], 0.7)
+    return np.where(best <= 0, 0.0, np.where(others > 0, 0.8 * best / np.maximum(best + others, 1e-9), alone))

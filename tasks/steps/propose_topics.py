@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import zlib
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from storage.manifests import Manifest
 from storage.records import Json, Proposal, Topic
@@ -16,6 +19,7 @@ from storage.rows import last_user_message
 from tasks.clustering import Cluster, clusters
 from tasks.models.offline import OfflineEmbedder
 from tasks.models.port import Embedder, ModelAnswerInvalid, ModelRefused
+from tasks.naming import names_of, terms_of
 from tasks.prompts import prompt
 from tasks.rules import topics as rules
 from tasks.rules.boilerplate import without_closings
@@ -24,10 +28,12 @@ from tasks.rules.topic_changes import UnknownChange, apply_operations
 from tasks.rules.topic_templates import templates
 from tasks.rules.topics import Tree
 from tasks.schemas import topic_changes, topic_hierarchy
+from tasks.sorting.weights import fitted
 from tasks.step import Draft, Step, StepContext, StepError, StepReport
 from tasks.steps.common import asker, cut, has_model, may_send_rows, pinned_manifest
 
-SAMPLE_ROWS = 1_000
+SAMPLE_ROWS = 3_000
+EMBEDDED_ROWS = 1_000  # of them, where a server embeds and counts
 TEXT_CHARACTERS = 2_000
 EXAMPLE_CHARACTERS = 300
 DEEPEST = 5
@@ -109,31 +115,34 @@ def _report(ctx: StepContext, manifest: Manifest, found: Found) -> StepReport:
 async def _from_rows(ctx: StepContext, manifest: Manifest, *, lens: str, depth: int) -> Found:
     seed = zlib.crc32(manifest.dataset_id.encode())
     await ctx.progress(0, 3, "reading a sample")
-    rows = await asyncio.to_thread(ctx.deps.datasets.sample, manifest, SAMPLE_ROWS, seed=seed)
+    sending = await may_send_rows(ctx)
+    serves = sending and not isinstance(ctx.deps.embedder, OfflineEmbedder)
+    count = EMBEDDED_ROWS if serves else SAMPLE_ROWS
+    rows = await asyncio.to_thread(ctx.deps.datasets.sample, manifest, count, seed=seed)
     texts = [text for row in rows if (text := last_user_message(row)[:TEXT_CHARACTERS].strip())]
     if not texts:
         raise StepError("None of the valid rows has text to find topics in.", code="valid_rows")
-    sending = await may_send_rows(ctx)
     await ctx.progress(1, 3, f"comparing {len(texts)} rows")
     compared = without_closings(texts)
-    embedder, vectors = await _embedded(ctx.deps.embedder if sending else OfflineEmbedder(), compared)
-    groups = await asyncio.to_thread(clusters, vectors, compared, seed=seed)
+    embedder, features = await _features(ctx.deps.embedder if serves else OfflineEmbedder(), compared)
+    groups = await asyncio.to_thread(clusters, features, compared, seed=seed, levels=depth)
     await ctx.progress(2, 3, "naming the groups")
     notes = [f"Found in {len(texts)} of {manifest.totals.valid} rows, compared by {embedder}."]
     tree = await _named(ctx, groups, texts, lens=lens, depth=depth) if sending else None
     if tree is None:
         notes.append("The names are the most distinctive words: " + _why_no_names(ctx, sending))
-        tree = _by_terms(groups)
+        tree = _by_terms(groups, compared, depth)
     return Found(tree, "auto", notes=tuple(notes))
 
 
-async def _embedded(embedder: Embedder, texts: list[str]) -> tuple[str, list[list[float]]]:
-    """(what compared them, vectors). A server without embeddings is no reason to stop."""
-    try:
-        return embedder.name, await embedder.embed(texts)
-    except (ModelRefused, ModelAnswerInvalid):
-        offline = OfflineEmbedder()
-        return offline.name, await offline.embed(texts)
+async def _features(embedder: Embedder, texts: list[str]) -> tuple[str, Any]:
+    """(what compared them, one row of numbers a text). A server without embeddings is no reason to stop."""
+    if not isinstance(embedder, OfflineEmbedder):
+        try:
+            return embedder.name, np.asarray(await embedder.embed(texts), dtype=np.float32)
+        except (ModelRefused, ModelAnswerInvalid):
+            pass
+    return OfflineEmbedder.name, await asyncio.to_thread(lambda: fitted(texts)[0].of(texts))
 
 
 async def _named(
@@ -147,6 +156,7 @@ async def _named(
         "clusters": [
             {
                 "cluster": number,
+                "family": group.family,
                 "size": len(group.members),
                 "terms": list(group.terms),
                 "examples": [cut(texts[member], EXAMPLE_CHARACTERS) for member in group.examples],
@@ -188,15 +198,24 @@ def _tree_of(answer: Json, groups: tuple[Cluster, ...], depth: int) -> Tree | No
     return tree if tree and not rules.validate(tree, max_depth=depth) else None
 
 
-def _by_terms(groups: tuple[Cluster, ...]) -> Tree:
+def _by_terms(groups: tuple[Cluster, ...], texts: list[str], depth: int) -> Tree:
+    """Families are the upper level where there are any; each group is a leaf."""
+    families: dict[int, list[int]] = {}
+    for group in groups:
+        if group.family >= 0 and depth > 1:
+            families.setdefault(group.family, []).extend(group.members)
+    said = [[texts[member] for member in members] for members in families.values()]
+    rest = [texts[member] for group in groups if group.family not in families for member in group.members]
+    family_terms = terms_of([*said, rest])[: len(said)]
+    named = [*zip(family_terms, said, strict=True)]
+    named += [(group.terms, [texts[member] for member in group.members]) for group in groups]
+    names = [name or f"Group {number}" for number, name in enumerate(names_of(named), start=1)]
+    above = dict(zip(families, names, strict=False))
+    leaves = names[len(families) :]
     return rules.from_paths(
-        ([_title(group, number)], "", group.terms) for number, group in enumerate(groups, start=1)
+        ([above[group.family], name] if group.family in above else [name], "", group.terms)
+        for group, name in zip(groups, leaves, strict=True)
     )
-
-
-def _title(group: Cluster, number: int) -> str:
-    words = " ".join(group.terms[:2]).split()[:3]
-    return " ".join(word.capitalize() for word in words) or f"Group {number}"
 
 
 def _why_no_names(ctx: StepContext, sending: bool) -> str:
