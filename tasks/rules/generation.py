@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Literal
+from typing import Literal, Protocol
 
 Strategy = Literal["message_variation", "few_shot", "topic_description", "scenario_expansion", "tool_chain"]
 Difficulty = Literal["easy", "medium", "hard"]
@@ -25,6 +25,10 @@ RejectionCode = Literal[
     "duplicate_of_seed",
     "near_duplicate",
     "off_topic",
+    "names_a_tool",
+    "wrong_tool_calls",
+    "changed_facts",
+    "lost_meaning",
 ]
 
 STRATEGIES: tuple[Strategy, ...] = (
@@ -70,11 +74,19 @@ class Match:
     similarity: float
 
 
+class Near(Protocol):
+    """What remembers texts and finds the one that a new text resembles: `NearDuplicates`, or `tasks.near_duplicates.NearIndex`."""
+
+    def add(self, key: str, text: str) -> None: ...
+
+    def find(self, text: str) -> Match | None: ...
+
+
 def check(
     messages: object,
     *,
     seeds: Collection[str] = (),
-    near: NearDuplicates | None = None,
+    near: Near | None = None,
     topic: str | None = None,
     predicted: tuple[str | None, float] | None = None,
     min_characters: int = 20,
@@ -152,7 +164,7 @@ class NearDuplicates:
     Exact, not approximate: two sets this similar must share one of their first few shingles in a fixed order
     (prefix filtering), so only those few are indexed. The order puts the rarest first, or half of all texts would
     share one; it is fixed anew whenever the number of texts has doubled. Holds the shingles of every text: for
-    batches and for datasets of some hundred thousand short texts; larger ones need bands on disk.
+    batches and for some thousand texts; `tasks.near_duplicates.NearIndex` answers the same for hundreds of thousands.
     """
 
     threshold: float = 0.9
@@ -242,7 +254,7 @@ def _length(text: str, low: int, high: int) -> Rejection | None:
     return None
 
 
-def _repeats(text: str, seeds: Collection[str], near: NearDuplicates | None) -> Rejection | None:
+def _repeats(text: str, seeds: Collection[str], near: Near | None) -> Rejection | None:
     plain = normalised(text)
     if any(plain == normalised(seed) for seed in seeds):
         return Rejection("duplicate_of_seed", "The same text as the example it was made from.")

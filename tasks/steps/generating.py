@@ -1,126 +1,329 @@
-"""Makes candidate rows with a model and judges them: what `generate` and `generate_preview` share.
+"""Has candidate rows written by a model, batch by batch: what `generate` and `generate_preview` share.
 
 A plan is cut into batches of a topic; every batch is one structured call, checkpointed as it came, so that a restart asks for
-no batch twice. Judging is code (`rules.generation`) and happens in the order of the plan, so that a repeat rejects the same rows.
-Nothing here writes rows.
+no batch twice. Batches are grouped into shares; a large round's shares are spread over all free workers (`Fan`). Judging is the task's own
+worker's (`judging.py`), in the order of the plan. How a strategy asks is `writing.py`. Nothing here writes rows to a dataset.
 """
 
 from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from storage.errors import NotFound
 from storage.manifests import Manifest
-from storage.records import Json, Topic
-from storage.rows import Input, Message, Output, Row, conversation_text, last_user_message, split_conversation
+from storage.records import Dataset, Json, Topic
+from storage.rows import Row
 from tasks.models.port import ModelAnswerInvalid
 from tasks.prompts import prompt
 from tasks.rules import generation as rules
+from tasks.rules import tool_chains
 from tasks.rules import topics as topic_rules
+from tasks.rules.rounds import Want
 from tasks.schemas import synthetic_rows
-from tasks.step import StepContext, StepError
-from tasks.steps.common import asker, cut
-from tasks.steps.labelling import Keywords
+from tasks.step import Fan, StepContext, StepError
+from tasks.steps.common import asker
+from tasks.steps.judging import Harvest, Judge
 from tasks.steps.parallel import each
+from tasks.steps.planning import TOP_UP_SHARE, aspects_of, base_manifest
+from tasks.steps.writing import ROUND, STYLES, Room, question
 
 BATCH_ROWS = 10
-EXAMPLES = 5
-EXAMPLE_CHARACTERS = 1_500
-COMPARED_ROWS = (
-    50_000  # rows of the dataset that candidates are compared with; their shingles are held in memory
-)
-GENERATED_CONFIDENCE = 0.9  # a row written for a topic, to which the keyword stage did not object
-PROMPT_VERSION = 1
+SHARE_BATCHES = 16
+ALONE_SHARES = 2  # so many are quicker done than spread
+TOP_UPS = 3
+POOL_ROWS = 200
+TOOL_ROWS = 600  # rows looked through for tool definitions
+SCRIPT = "script"  # the checkpoint that says what the round is; every process that takes part reads it
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some rows of one topic to ask for. `number` counts over the whole plan."""
+    """Some rows of one topic to ask for. `number` counts over the whole round, `want` names each row's place in the plan."""
 
+    name: str
     number: int
     topic: Topic | None
-    count: int
     examples: tuple[Row, ...]
-
-
-@dataclass(slots=True)
-class Harvest:
-    """What was kept, in the order of the plan, and what was not. `shown` are rejected texts with their reasons."""
-
-    rows: list[Row] = field(default_factory=list)
-    made: int = 0
-    rejected: dict[str, int] = field(default_factory=dict)
-    made_by_topic: dict[str, int] = field(default_factory=dict)
-    failed: int = 0  # rows of batches that the model answered with nothing usable
-
-    @property
-    def by_topic(self) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for row in self.rows:
-            counts[row.topic or ""] = counts.get(row.topic or "", 0) + 1
-        return counts
+    briefs: tuple[Json, ...]
+    want: tuple[int, ...]
 
 
 async def harvest(
-    ctx: StepContext, manifest: Manifest, params: Json, plan: Sequence[tuple[str, int]]
+    ctx: StepContext, manifest: Manifest, params: Json, wants: Sequence[Want], *, round: int, offset: int = 0
 ) -> tuple[Harvest, bool]:
-    """Ask for every batch that is not done and judge all; True when stopped early, with what was made so far."""
-    batches = await asyncio.to_thread(_batches, ctx, manifest, params, plan)
-    answers: dict[int, list[Json]] = {}
-    total = sum(batch.count for batch in batches)
+    """Ask for every batch that is not done and judge all; True when stopped early, with what was made so far.
+
+    With `until_kept` what was rejected is asked for again, a few times and within the rows that were approved for it.
+    """
+    await _settle(ctx, params, wants, round=round, offset=offset)
+    room = await prepare(ctx, params)
+    judge = await asyncio.to_thread(Judge, ctx, manifest, room)
+    counts, extra = [want.count for want in wants], int(TOP_UP_SHARE * sum(want.count for want in wants))
+    laps = 1 + (TOP_UPS if params.get("until_kept") else 0)
+    for lap in range(laps):
+        stopped = await _written(ctx, room, lap, counts)
+        await asyncio.to_thread(_judge, ctx, room, judge, lap)
+        counts = _missing(wants, judge.found, extra)
+        extra -= sum(counts)
+        if stopped or lap + 1 == laps or not any(counts):
+            return judge.found, stopped
+        judge.found.asked_again += sum(counts)
+    raise AssertionError("unreachable")
+
+
+async def prepare(ctx: StepContext, params: Json) -> Room:
+    """Everything that batches share, from the script and the pinned dataset; the same in every process."""
+    script = ctx.done[SCRIPT]
+    manifest = await base_manifest(ctx)
+    return await asyncio.to_thread(_room, ctx, manifest, script)
+
+
+async def write_share(ctx: StepContext, room: Room, name: str) -> Json:
+    """The share's batches, each asked for once. Their answers are checkpoints of their own; this only says how many there are."""
+    return {"rows": await _write(ctx, room, shares_of(ctx, room, _lap_of(name))[name])}
+
+
+FAN = Fan(prepare=prepare, work=write_share)
+
+
+# ---------------------------------------------------------------- the round
+
+
+async def _settle(ctx: StepContext, params: Json, wants: Sequence[Want], *, round: int, offset: int) -> None:
+    """Write down what the round is, before anybody takes part in it."""
+    if SCRIPT in ctx.done:
+        return
+    found = await ctx.deps.state.get(ctx.workflow.tenant, Dataset, ctx.workflow.dataset_id or "-")
+    script: Json = {
+        "params": params,
+        "wants": [[want.topic, want.count, want.seed] for want in wants],
+        "first": ROUND * round,
+        "offset": offset,
+        "personas": list(params.get("personas") or (found.personas if found else ()) or rules.PERSONAS),
+    }
+    await ctx.checkpoint(SCRIPT, script)
+
+
+async def _written(ctx: StepContext, room: Room, lap: int, counts: Sequence[int]) -> bool:
+    """One lap: the plan itself, or what is asked for once more. True when stopped early."""
+    if f"lap{lap}" not in ctx.done:
+        await ctx.checkpoint(f"lap{lap}", {"counts": list(counts)})
+    shares = shares_of(ctx, room, lap)
+    if len(shares) > ALONE_SHARES:
+        rows = {name: sum(len(batch.briefs) for batch in batches) for name, batches in shares.items()}
+        await ctx.spread(rows, label="examples written")
+    else:
+        await _write(ctx, room, [batch for batches in shares.values() for batch in batches])
+    return any(batch.name not in ctx.done for batches in shares.values() for batch in batches)
+
+
+async def _write(ctx: StepContext, room: Room, batches: Sequence[Batch]) -> int:
+    """Ask for those that are not there yet, several at once; how many rows were asked for by now."""
+    total, made = sum(len(batch.briefs) for batch in batches), 0
 
     async def one(batch: Batch) -> None:
-        name = f"batch{batch.number}"
-        saved = ctx.done.get(name) or {"rows": await _asked(ctx, params, batch)}
-        answers[batch.number] = saved["rows"]
-        if name not in ctx.done:
-            await ctx.checkpoint(name, saved)
-        made = sum(len(rows) for rows in answers.values())
+        nonlocal made
+        if batch.name not in ctx.done:
+            await ctx.checkpoint(batch.name, {"rows": await _asked(ctx, room, batch)})
+        made += len(batch.briefs)
         await ctx.progress(made, total, f"{made:,} of {total:,} examples written")
 
-    stopped = await each(batches, one, stop=ctx.cancelled)
-    return await asyncio.to_thread(_judged, ctx, manifest, params, batches, answers), stopped
+    await each(batches, one, stop=ctx.cancelled)
+    return made
 
 
-# ---------------------------------------------------------------- asking
+def _judge(ctx: StepContext, room: Room, judge: Judge, lap: int) -> None:
+    """In the order of the plan, whoever wrote them and when."""
+    for batches in shares_of(ctx, room, lap).values():
+        for batch in batches:
+            if batch.name in ctx.done:
+                judge.take(
+                    batch.topic, batch.examples, batch.briefs, batch.want, ctx.done[batch.name]["rows"]
+                )
 
 
-def _batches(
-    ctx: StepContext, manifest: Manifest, params: Json, plan: Sequence[tuple[str, int]]
-) -> list[Batch]:
+def _missing(wants: Sequence[Want], found: Harvest, most: int) -> list[int]:
+    """How many rows of each want to ask for again, at most `most` together."""
+    counts = []
+    for place, want in enumerate(wants):
+        counts.append(min(most, max(0, want.count - found.kept_by_want.get(place, 0))))
+        most -= counts[-1]
+    return counts
+
+
+# ---------------------------------------------------------------- batches
+
+
+def _lap_of(share: str) -> int:
+    return int(share.partition(".")[0].removeprefix("lap"))
+
+
+def shares_of(ctx: StepContext, room: Room, lap: int) -> dict[str, list[Batch]]:
+    """The lap's batches by share. A function of the script and the laps' counts alone."""
+    if lap not in room.laps:
+        room.laps[lap] = _laid_out(ctx, room, lap)
+    shares: dict[str, list[Batch]] = room.laps[lap]
+    return shares
+
+
+def _laid_out(ctx: StepContext, room: Room, lap: int) -> dict[str, list[Batch]]:
     leaves = {leaf.id: leaf for leaf in topic_rules.leaves(ctx.workflow.topics)}
-    seeds = _seeds(ctx, manifest, params)
-    found: list[Batch] = []
-    for topic_id, count in plan:
-        topic = leaves.get(topic_id)
-        for start in range(0, count, BATCH_ROWS):
-            number = _first(params) + len(found)
-            examples = _rotated(seeds, number) if seeds else _examples(ctx, manifest, topic, number)
-            found.append(Batch(len(found), topic, min(BATCH_ROWS, count - start), examples))
+    wants = [Want(str(topic), int(count), str(seed)) for topic, count, seed in ctx.done[SCRIPT]["wants"]]
+    laps = [[int(count) for count in ctx.done[f"lap{number}"]["counts"]] for number in range(lap + 1)]
+    start = sum(len(_cut(wants, counts)) for counts in laps[:-1])
+    before = [sum(counts[place] for counts in laps[:-1]) for place in range(len(wants))]
+    shares: dict[str, list[Batch]] = {}
+    for number, lines in enumerate(_cut(wants, laps[-1])):
+        share = f"lap{lap}.share{number // SHARE_BATCHES}"
+        topic = leaves.get(wants[lines[0][0]].topic)
+        batch = _batch(f"{share}.batch{number}", start + number, room, topic, wants, lines, before)
+        shares.setdefault(share, []).append(batch)
+    return shares
+
+
+def _cut(wants: Sequence[Want], counts: Sequence[int]) -> list[list[tuple[int, int]]]:
+    """Batches as lists of (place in the plan, number within it): of one topic each, or of any seed rows."""
+    groups: dict[str, list[tuple[int, int]]] = {}
+    for place, count in enumerate(counts):
+        group = "" if wants[place].seed else f"{place}"
+        groups.setdefault(group, []).extend((place, number) for number in range(count))
+    return [
+        lines[start : start + BATCH_ROWS]
+        for lines in groups.values()
+        for start in range(0, len(lines), BATCH_ROWS)
+    ]
+
+
+def _batch(
+    name: str,
+    number: int,
+    room: Room,
+    topic: Topic | None,
+    wants: Sequence[Want],
+    lines: Sequence[tuple[int, int]],
+    before: Sequence[int],
+) -> Batch:
+    seeds = list(dict.fromkeys(wants[place].seed for place, _ in lines if wants[place].seed))
+    examples = tuple(room.seeds[id] for id in seeds) or room.examples(topic, room.first + number)
+    briefs = []
+    for at, (place, line) in enumerate(lines):
+        spoken = (room.first + number) * BATCH_ROWS + at
+        brief = STYLES[room.strategy].brief(room, topic, spoken, room.offset + before[place] + line)
+        if seeds:
+            brief["seed"] = seeds.index(wants[place].seed)
+        elif room.strategy == "message_variation" and examples:
+            brief["seed"] = at % len(examples)
+        briefs.append(brief)
+    return Batch(name, number, topic, examples, tuple(briefs), tuple(place for place, _ in lines))
+
+
+async def _asked(ctx: StepContext, room: Room, batch: Batch) -> list[Json]:
+    """The model's rows as they came, at most as many as were asked for; none when it gave nothing usable, twice."""
+    ask = asker(ctx, ctx.deps.settings.generator_model)
+    try:
+        answer = await ask.ask(
+            prompt(room.strategy),
+            question(room, batch.topic, batch.examples, batch.briefs, batch.number),
+            synthetic_rows(mode=room.mode, strategy=room.strategy),
+            temperature=0.9,
+            read=lambda found: isinstance(found.get("rows"), list),
+        )
+    except ModelAnswerInvalid:
+        return []
+    return [row if isinstance(row, dict) else {} for row in answer["rows"][: len(batch.briefs)]]
+
+
+# ---------------------------------------------------------------- the room
+
+
+def _room(ctx: StepContext, manifest: Manifest, script: Json) -> Room:
+    params = script["params"]
+    strategy = str(params["strategy"])
+    with_tools = _with_tools(ctx, manifest) if strategy == "tool_chain" else ()
+    catalogue = tool_chains.catalogue(row.input.tools for row in with_tools)
+    return Room(
+        goal=ctx.workflow.goal,
+        strategy=strategy,
+        mode="sft" if params.get("generation_mode") == "sft" else "rft",
+        personas=tuple(script["personas"]),
+        first=int(script["first"]),
+        offset=int(script["offset"]),
+        base_scenario=str(params.get("base_scenario") or ""),
+        aspects=aspects_of(params),
+        pools={"": with_tools} if with_tools else _pools(ctx, manifest, script),
+        seeds=_seeds(ctx, manifest, script),
+        catalogue=catalogue,
+        patterns=_patterns(params, catalogue, with_tools) if strategy == "tool_chain" else (),
+    )
+
+
+def _pools(ctx: StepContext, manifest: Manifest, script: Json) -> dict[str, tuple[Row, ...]]:
+    """Rows of each topic that is asked for, and of the whole dataset for topics that have none yet."""
+    datasets, found = ctx.deps.datasets, {}
+    for topic in ("", *dict.fromkeys(str(want[0]) for want in script["wants"])):
+        seed = zlib.crc32(f"{ctx.workflow.id}:{topic}".encode())
+        found[topic] = datasets.sample(manifest, POOL_ROWS, seed=seed, topic=topic or None)
     return found
 
 
-def _first(params: Json) -> int:
-    """What a round's batches are numbered from, so that a second round asks for other rows than the first."""
-    return 1_000 * int(params.get("round") or 0)
-
-
-def _seeds(ctx: StepContext, manifest: Manifest, params: Json) -> tuple[Row, ...]:
-    """The rows that were named as seeds, in that order. Raises `StepError` for none."""
-    wanted = [str(id) for id in params.get("record_ids") or ()]
-    if not wanted:
-        return ()
-    found = [row for id in wanted if (row := _record(ctx, manifest, id)) is not None and row.valid]
+def _with_tools(ctx: StepContext, manifest: Manifest) -> tuple[Row, ...]:
+    """Rows that bring tool definitions. Raises `StepError` when none does."""
+    seed = zlib.crc32(ctx.workflow.id.encode())
+    rows = ctx.deps.datasets.sample(manifest, TOOL_ROWS, seed=seed)
+    found = tuple(row for row in rows if tool_chains.catalogue([row.input.tools]))
     if not found:
         raise StepError(
-            "None of the seed rows is a valid row of this dataset.",
+            "No row of this dataset brings tool definitions, so there are no tools to chain. Use another strategy.",
+            code="no_tools",
+            next="generate_synthetic_data",
+        )
+    return found[:POOL_ROWS]
+
+
+def _patterns(
+    params: Json, catalogue: Mapping[str, object], rows: Sequence[Row]
+) -> tuple[tuple[str, ...], ...]:
+    """The chains that were named; else those that the rows call; else neighbours of the list. Raises `StepError`."""
+    named = [tuple(str(name) for name in chain) for chain in params.get("tool_patterns") or () if chain]
+    unknown = sorted({name for chain in named for name in chain if name not in catalogue})
+    if unknown:
+        raise StepError(
+            f"The rows define no tool {', '.join(unknown[:5])}; they define: {', '.join(list(catalogue)[:30])}.",
+            code="unknown_tool",
+            next="generate_synthetic_data",
+        )
+    called = tool_chains.patterns_in(row.messages for row in rows)
+    known = [chain for chain in called if all(name in catalogue for name in chain)]
+    names = list(catalogue)
+    neighbours = [tuple(names[at : at + 2]) for at in range(max(1, len(names) - 1))]
+    return tuple(named or known or neighbours)
+
+
+def _seeds(ctx: StepContext, manifest: Manifest, script: Json) -> dict[str, Row]:
+    """The rows that were named as seeds. Raises `StepError` when one is not a valid row."""
+    found: dict[str, Row] = {}
+    missing = []
+    for _, _, seed in script["wants"]:
+        row = _record(ctx, manifest, seed) if seed else None
+        if row is not None and row.valid:
+            found[seed] = row
+        elif seed:
+            missing.append(seed)
+    if missing:
+        which = (
+            f"{len(missing)} of the seed rows are not valid rows"
+            if found
+            else "None of the seed rows is a valid row"
+        )
+        raise StepError(
+            f"{which} of this dataset: {', '.join(missing[:5])}.",
             code="record_ids",
             next="get_dataset_records",
         )
-    return tuple(found)
+    return found
 
 
 def _record(ctx: StepContext, manifest: Manifest, record_id: str) -> Row | None:
@@ -128,197 +331,3 @@ def _record(ctx: StepContext, manifest: Manifest, record_id: str) -> Row | None:
         return ctx.deps.datasets.get_record(manifest, record_id)
     except NotFound:
         return None
-
-
-def _rotated(rows: Sequence[Row], by: int) -> tuple[Row, ...]:
-    start = (by * EXAMPLES) % len(rows)
-    return tuple((*rows[start:], *rows[:start])[:EXAMPLES])
-
-
-def _examples(ctx: StepContext, manifest: Manifest, topic: Topic | None, number: int) -> tuple[Row, ...]:
-    """Diverse rows of the topic; of the whole dataset where the topic has none yet."""
-    seed = zlib.crc32(f"{ctx.workflow.id}:{number}".encode())
-    datasets = ctx.deps.datasets
-    own = datasets.sample(manifest, EXAMPLES, seed=seed, topic=topic.id) if topic else ()
-    return own or datasets.sample(manifest, EXAMPLES, seed=seed)
-
-
-async def _asked(ctx: StepContext, params: Json, batch: Batch) -> list[Json]:
-    """The model's rows as they came, at most as many as were asked for; none when it gave nothing usable, twice."""
-    mode = "sft" if params.get("generation_mode") == "sft" else "rft"
-    ask = asker(ctx, ctx.deps.settings.generator_model)
-    try:
-        answer = await ask.ask(
-            prompt("synthetic_rows"),
-            _question(ctx, params, batch, mode),
-            synthetic_rows(mode=mode),
-            temperature=0.9,
-            read=lambda found: isinstance(found.get("rows"), list),
-        )
-    except ModelAnswerInvalid:
-        return []
-    return [row if isinstance(row, dict) else {} for row in answer["rows"][: batch.count]]
-
-
-def _question(ctx: StepContext, params: Json, batch: Batch, mode: str) -> Json:
-    topic = batch.topic
-    described = topic and {
-        "id": topic.id,
-        "name": topic.name,
-        "description": topic.description,
-        "keywords": list(topic.keywords),
-    }
-    whole = mode == "sft" or params.get("strategy") == "message_variation"
-    return {
-        "strategy": params.get("strategy") or "few_shot",
-        "mode": mode,
-        "goal": ctx.workflow.goal,
-        "topic": described,
-        "personas": [rules.persona(batch.number * 3 + place) for place in range(min(4, batch.count))],
-        "examples": [_example(place, row, whole=whole) for place, row in enumerate(batch.examples)],
-        "count": batch.count,
-        "difficulty": rules.difficulty(batch.number),
-        "base_scenario": str(params.get("base_scenario") or ""),
-        "aspects": [str(aspect) for aspect in params.get("aspects") or ()],
-        "tool_patterns": params.get("tool_patterns") or [],
-        "round": _first(params) + batch.number,
-    }
-
-
-def _example(place: int, row: Row, *, whole: bool) -> Json:
-    example: Json = {"seed": place, "text": cut(last_user_message(row), EXAMPLE_CHARACTERS)}
-    if whole:
-        example["messages"] = [
-            {
-                "role": message.get("role", ""),
-                "content": cut(conversation_text([message], roles=False), EXAMPLE_CHARACTERS),
-            }
-            for message in row.messages
-        ]
-    return example
-
-
-# ---------------------------------------------------------------- judging
-
-
-def _judged(
-    ctx: StepContext,
-    manifest: Manifest,
-    params: Json,
-    batches: Sequence[Batch],
-    answers: dict[int, list[Json]],
-) -> Harvest:
-    near = _near(ctx, manifest)
-    predict = _predictor(ctx)
-    found = Harvest()
-    for batch in batches:
-        if batch.number not in answers:
-            continue
-        topic = batch.topic.id if batch.topic else ""
-        found.made_by_topic[topic] = found.made_by_topic.get(topic, 0) + len(answers[batch.number])
-        found.failed += batch.count - len(answers[batch.number])
-        for candidate in answers[batch.number]:
-            found.made += 1
-            _take(found, ctx, params, batch, candidate, near, predict)
-    return found
-
-
-def _take(
-    found: Harvest,
-    ctx: StepContext,
-    params: Json,
-    batch: Batch,
-    candidate: Json,
-    near: rules.NearDuplicates,
-    predict: Callable[[str], tuple[str | None, float] | None],
-) -> None:
-    seed = _seed_of(batch, candidate)
-    messages = _messages(params, seed, candidate)
-    text = next((str(m.get("content") or "") for m in reversed(messages) if m.get("role") == "user"), "")
-    rejection = rules.check(
-        messages,
-        seeds=[last_user_message(row) for row in batch.examples],
-        near=near,
-        topic=batch.topic.id if batch.topic else None,
-        predicted=predict(text) if batch.topic else None,
-    )
-    if rejection is not None:
-        found.rejected[rejection.code] = found.rejected.get(rejection.code, 0) + 1
-        return
-    near.add(f"generated {len(found.rows) + 1}", text)
-    found.rows.append(_row(ctx, params, batch, candidate, seed, messages))
-
-
-def _messages(params: Json, seed: Row | None, candidate: Json) -> list[Message]:
-    """The candidate as a conversation: the seed's with another last turn, a whole new one, or a single message."""
-    if params.get("generation_mode") == "sft":
-        given = candidate.get("messages")
-        return [dict(m) for m in given if isinstance(m, dict)] if isinstance(given, list) else []
-    said: Message = {
-        "role": "user",
-        "content": candidate.get("text") if isinstance(candidate.get("text"), str) else "",
-    }
-    before = list(seed.input.messages[:-1]) if seed and seed.input.messages else []
-    if params.get("strategy") != "message_variation":
-        before = [message for message in before if message.get("role") in ("system", "developer")][:1]
-    return [*before, said]
-
-
-def _row(
-    ctx: StepContext, params: Json, batch: Batch, candidate: Json, seed: Row | None, messages: list[Message]
-) -> Row:
-    given, answer = split_conversation(messages)
-    tools = (
-        seed.input.tools if seed and params.get("strategy") in ("message_variation", "tool_chain") else None
-    )
-    topic = batch.topic.id if batch.topic else None
-    return Row(
-        id="",
-        input=Input(messages=given, tools=tools),
-        output=Output(messages=answer),
-        provenance={
-            "seed": seed.id if seed else "",
-            "strategy": str(params.get("strategy") or "few_shot"),
-            "persona": cut(str(candidate.get("persona") or ""), 200),
-            "model": ctx.deps.settings.generator_model,
-            "prompt_version": PROMPT_VERSION,
-            "task": ctx.task.id,
-        },
-        topic=topic,
-        topic_confidence=GENERATED_CONFIDENCE if topic else None,
-        topic_method="llm" if topic else None,
-        is_generated=True,
-    )
-
-
-def _seed_of(batch: Batch, candidate: Json) -> Row | None:
-    place = candidate.get("seed")
-    if not batch.examples:
-        return None
-    return batch.examples[place % len(batch.examples)] if isinstance(place, int) else batch.examples[0]
-
-
-def _near(ctx: StepContext, manifest: Manifest) -> rules.NearDuplicates:
-    near = rules.NearDuplicates()
-    for text, name in _compared(ctx, manifest):
-        near.add(name, text)
-    return near
-
-
-def _compared(ctx: StepContext, manifest: Manifest) -> Iterator[tuple[str, str]]:
-    for place, row in enumerate(ctx.deps.datasets.iter_rows(manifest)):
-        if place >= COMPARED_ROWS:
-            return
-        yield last_user_message(row), f"row {row.id}"
-
-
-def _predictor(ctx: StepContext) -> Callable[[str], tuple[str | None, float] | None]:
-    """What the keyword stage thinks of a text; None where it has no opinion."""
-    leaves = topic_rules.leaves(ctx.workflow.topics)
-    keywords = Keywords(leaves)
-
-    def predict(text: str) -> tuple[str | None, float] | None:
-        label = keywords.label(text)
-        return None if label is None else (label.topic, label.confidence)
-
-    return predict

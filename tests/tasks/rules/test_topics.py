@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from storage.records import Topic
 from tasks.rules import topics
 from tasks.rules.outline import parse_outline, to_outline
-from tasks.rules.topic_changes import UnknownChange, apply_operations
+from tasks.rules.topic_changes import UnknownChange, apply_operations, fresh_leaves
 from tasks.rules.topic_templates import templates
 
 SUPPORT = parse_outline(
@@ -314,3 +314,28 @@ def test_descriptions_left_out_of_an_outline_are_carried_over() -> None:
         SUPPORT, parse_outline("General\n  Feedback\nBilling\n  Refunds\nTechnical")
     )
     assert (billing.description, billing.children[0].keywords) == ("money", ("refund",))
+
+
+BEFORE = (
+    Topic("a", "A", "", (), (Topic("a/one", "One", "first", ("x",)), Topic("a/two", "Two"))),
+    Topic("b", "B"),
+)
+
+
+@pytest.mark.parametrize(
+    ("after", "moved", "expected"),
+    [
+        (BEFORE, {}, ()),
+        ((Topic("a", "A", "", (), (Topic("a/uno", "Uno", "first", ("x",)),)), Topic("b", "B")), {"a/one": "a/uno"}, ()),
+        ((Topic("a/two", "Two"), Topic("b", "B")), {"a/one": "b"}, ()),
+        ((*BEFORE, Topic("c", "C")), {}, ("c",)),
+        ((Topic("a/one", "One", "first", ("x", "y")), Topic("b", "B")), {}, ("a/one",)),
+        ((Topic("a/one", "One", "other", ("x",)),), {}, ("a/one",)),
+        ((Topic("a", "A"), Topic("b", "B")), {"a/one": None}, ("a",)),
+        ((Topic("b", "Bee"),), {}, ()),
+    ],
+)  # fmt: skip
+def test_only_leaves_that_are_new_or_mean_something_else_are_fresh(
+    after: tuple[Topic, ...], moved: dict[str, str | None], expected: tuple[str, ...]
+) -> None:
+    assert fresh_leaves(BEFORE, after, moved) == expected

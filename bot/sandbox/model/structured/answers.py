@@ -7,7 +7,15 @@ from collections.abc import Callable
 
 from bot.sandbox.model.asks import Ask, Json
 from bot.sandbox.model.structured.criteria import answer_criteria
+from bot.sandbox.model.structured.from_goal import answer_personas, answer_topics
 from bot.sandbox.model.structured.judge import answer_judgement
+from bot.sandbox.model.structured.knowledge import (
+    answer_check,
+    answer_concepts,
+    answer_facts,
+    answer_procedures,
+)
+from bot.sandbox.model.structured.rewording import answer_paraphrases, answer_translations
 from bot.sandbox.model.structured.schema_filler import fill
 from bot.sandbox.model.structured.synthetic_rows import answer_rows
 from bot.sandbox.model.structured.topic_changes import answer_changes
@@ -21,6 +29,14 @@ ANSWERS: dict[str, tuple[str, Answer]] = {
     "topic_changes": ("instruction", answer_changes),
     "topic_labels": ("rows", answer_labels),
     "synthetic_rows": ("count", answer_rows),
+    "paraphrases": ("rows", answer_paraphrases),
+    "translations": ("rows", answer_translations),
+    "goal_topics": ("goal", answer_topics),
+    "personas": ("goal", answer_personas),
+    "knowledge_concepts": ("passages", answer_concepts),
+    "knowledge_procedures": ("passages", answer_procedures),
+    "knowledge_facts": ("passages", answer_facts),
+    "knowledge_check": ("passages", answer_check),
     "grader_criteria": ("instruction", answer_criteria),
     "judgement": ("response", answer_judgement),
 }

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.sandbox.model.asks import Ask, Json, Message
-from bot.sandbox.model.words import number_from, seeded, sentences, tokens
+from bot.sandbox.model.structured.tool_talk import chained, purposes
+from bot.sandbox.model.words import joined, number_from, seeded, sentences, tokens
 from bot.sandbox.model.writer import write_answer
 
 MIN_CHARACTERS = 24
@@ -87,15 +88,34 @@ class Example:
 
 
 def answer_rows(ask: Ask, data: Json) -> Json:
-    """`{rows: [{seed, persona, text}]}` or, for mode sft, `{rows: [{seed, persona, messages}]}`."""
+    """`{rows: [{row, seed, persona, text}]}` or, for mode sft, `{rows: [{row, seed, persona, messages}]}`."""
     writer = _RowWriter(data)
     count = max(0, min(int(data.get("count") or 0), 200))
-    rows: list[Json] = []
-    for index in range(count):
-        example, persona, text = writer.row(index)
-        row: Json = {"seed": example.seed, "persona": persona}
-        rows.append(row | (_conversation(text, index) if data.get("mode") == "sft" else {"text": text}))
-    return {"rows": rows}
+    return {"rows": [_row(data, writer, index) for index in range(count)]}
+
+
+def _row(data: Json, writer: _RowWriter, index: int) -> Json:
+    example, persona, text = writer.row(index)
+    brief = writer.brief(index)
+    row: Json = {"row": index, "seed": example.seed, "persona": persona}
+    if data.get("strategy") == "topic_description":
+        row |= {
+            "keyword": str(brief.get("keyword") or ""),
+            "difficulty": str(brief.get("difficulty") or "medium"),
+        }
+    if data.get("strategy") == "scenario_expansion":
+        differs = joined([str(aspect) for aspect in brief.get("aspects") or []]) or "nothing"
+        row["scenario"] = (
+            f"{str(data.get('base_scenario') or 'The usual case').rstrip('.')}; different: {differs}."
+        )
+    chain = [str(name) for name in brief.get("tools") or []]
+    if data.get("strategy") == "tool_chain":
+        row["tools"] = chain
+    if data.get("mode") != "sft":
+        return row | {"text": text}
+    if data.get("strategy") == "tool_chain":
+        return row | {"messages": chained(text, chain, data.get("tools") or [])}
+    return row | _conversation(text, index)
 
 
 class _RowWriter:
@@ -115,6 +135,7 @@ class _RowWriter:
         self._start = number_from(*self._key) % REPEAT_EVERY
         self._personas = [str(persona) for persona in data.get("personas") or []] or ["someone"]
         self._keywords = _keywords(data, topic, self._examples)
+        self._briefs = [brief for brief in data.get("rows") or [] if isinstance(brief, dict)]
         self._written: list[tuple[Example, str, str]] = []
         self._known = {_plain(example.text) for example in self._examples}
 
@@ -127,44 +148,74 @@ class _RowWriter:
         self._written.append(made)
         return made
 
+    def brief(self, index: int) -> Json:
+        """What this row in particular shall be; {} where nothing is said."""
+        return self._briefs[index] if index < len(self._briefs) else {}
+
     def _repeats(self, index: int) -> bool:
         """Every tenth row of the round, as if the calls of a round were one: small batches repeat now and then."""
         large_enough = self._data.get("count", 0) >= SMALLEST_TO_REPEAT and index >= 2
         return large_enough and (index + self._start) % REPEAT_EVERY == REPEAT_EVERY - 1
 
     def _fresh(self, index: int) -> tuple[Example, str, str]:
-        example = self._examples[index % len(self._examples)]
-        persona = self._personas[index % len(self._personas)]
+        brief = self.brief(index)
+        place = brief.get("seed", index)
+        example = self._examples[(place if isinstance(place, int) else index) % len(self._examples)]
+        persona = str(brief.get("persona") or self._personas[index % len(self._personas)])
         text = ""
         for attempt in range(ATTEMPTS):
-            text = self._compose(example, persona, seeded("row", *self._key, index, attempt))
+            text = self._compose(example, persona, brief, seeded("row", *self._key, index, attempt))
             if _plain(text) not in self._known and len(text) >= MIN_CHARACTERS:
                 break
         self._known.add(_plain(text))
         return example, persona, text
 
-    def _compose(self, example: Example, persona: str, rng: random.Random) -> str:
+    def _compose(self, example: Example, persona: str, brief: Json, rng: random.Random) -> str:
         strategy = self._data.get("strategy")
-        parts = [_opening(persona, rng), self._core(example, str(strategy), rng)]
-        if strategy in ("few_shot", "scenario_expansion") and rng.random() < 0.7:
+        difficulty = brief.get("difficulty") or self._data.get("difficulty")
+        parts = [_opening(persona, rng), self._core(example, str(strategy), brief, rng)]
+        if strategy == "few_shot" and rng.random() < 0.7:
             parts.append(self._clause_of_another(example, rng))
-        if self._data.get("difficulty") == "hard" or strategy == "scenario_expansion":
+        if difficulty == "hard" or (strategy == "scenario_expansion" and difficulty != "easy"):
             parts.append(rng.choice(_HARDER))
         bare = not parts[0] and len(parts) < 3
         parts.append(rng.choice([closing for closing in _CLOSINGS if closing or not bare]))
         text = " ".join(part for part in parts if part)
         return self._slots_filled(text, example, rng)[:MAX_CHARACTERS]
 
-    def _core(self, example: Example, strategy: str, rng: random.Random) -> str:
-        aspects = [str(aspect) for aspect in self._data.get("aspects") or []]
+    def _core(self, example: Example, strategy: str, brief: Json, rng: random.Random) -> str:
         if strategy == "scenario_expansion" and self._data.get("base_scenario"):
-            change = f", but with {rng.choice(aspects)} different" if aspects else ""
-            return f"{str(self._data['base_scenario']).rstrip('.')}{change}. {_varied(example.text, rng)}"
-        if strategy == "tool_chain" and self._data.get("tool_patterns"):
-            return f"{_varied(example.text, rng)} After that I also need the next part done in the same go."
+            return self._in_scenario(example, brief, rng)
+        if strategy == "tool_chain" and brief.get("tools"):
+            return self._needing(brief["tools"], rng)
         if strategy == "topic_description" or not example.text:
-            return rng.choice(_FROM_KEYWORDS)
+            keyword = str(brief.get("keyword") or "")
+            return rng.choice(_FROM_KEYWORDS).replace("{keyword}", keyword or "{keyword}")
         return _varied(example.text, rng)
+
+    def _in_scenario(self, example: Example, brief: Json, rng: random.Random) -> str:
+        """The base scenario as somebody in it would tell it, with everything that is different about this one."""
+        listed = (
+            brief["aspects"]
+            if "aspects" in brief
+            else [rng.choice(self._data.get("aspects") or ["something"])]
+        )
+        differs = [str(aspect).replace(": ", " is ") for aspect in listed]
+        change = f" In this case {joined(differs)}." if differs else ""
+        told = _varied(example.text, rng) if example.text else rng.choice(_FROM_KEYWORDS)
+        return f"It is about this: {_lowered(str(self._data['base_scenario'])).rstrip('.')}.{change} {told}"
+
+    def _needing(self, tools: Sequence[Any], rng: random.Random) -> str:
+        """What somebody wants who needs these tools one after the other, in words that name none of them."""
+        known = dict(purposes(self._data.get("tools") or []))
+        wants = [known.get(str(name)) or "the next part" for name in tools]
+        first, rest = wants[0], wants[1:]
+        text = f"I need {first} for {{ref}}"
+        return (
+            f"{text}, and from what that shows then {joined(rest, last='and at last')}."
+            if rest
+            else f"{text}."
+        )
 
     def _clause_of_another(self, example: Example, rng: random.Random) -> str:
         others = [other for other in self._examples if other is not example and other.text]
