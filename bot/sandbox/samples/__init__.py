@@ -1,1 +1,1 @@
-"""Sample datasets at hand in the workspace, and the generator that wrote them."""
+"""Sample datasets and documents at hand in the workspace, and the generator that wrote the datasets."""
