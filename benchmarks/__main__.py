@@ -21,7 +21,21 @@ RESULTS = Path(__file__).with_name("results.json")
 FIGURES: dict[str, tuple[str, ...]] = {
     "ack": ("ack_p99_ms", "ack_lost", "ack_doubled"),
     "turn": ("turn_cpu_ms",),
+    "turn_million": ("turn_million_ratio", "turn_million_cpu_ratio"),
     "ingest": ("ingest_mb_per_cpu_s", "ingest_rss_mb"),
+    "million": ("million_cpu_s", "million_rss_mb"),
+    "categorise": (
+        "categorise_rows_per_s",
+        "categorise_rss_mb",
+        "categorise_offline_accuracy",
+        "categorise_known_accuracy",
+        "categorise_known_ece",
+        "categorise_model_share",
+        "categorise_token_share",
+        "categorise_accuracy",
+    ),
+    "near_dup": ("near_dup_rows_per_s", "near_dup_recall", "near_dup_precision"),
+    "grading": ("grade_python_ms", "grade_js_ms"),
     "web": ("web_rss_mb", "web_ready_s"),
 }
 

@@ -28,7 +28,7 @@ LARGE_MB, SMALL_MB = 400, 40
 RUNS = 3
 PEER_NAME = "json.loads into a list + checks (no hashing, nothing stored)"
 
-_OPENINGS = (
+OPENINGS = (
     "I was charged {n} dollars twice on {day} and would like one of the payments returned",
     "The parcel with number {n} says delivered since {day}, but nobody was at home",
     "Could you tell me how to {verb} my {thing} without losing the data in it",
@@ -36,7 +36,7 @@ _OPENINGS = (
     "Is there a way to {verb} all invoices since {day} as one file for my accountant",
     "Can I {verb} the plan of my {thing} and keep the discount of {n} percent",
 )
-_REPLIES = (
+REPLIES = (
     "Thank you for telling us; I can see the {thing} in your account and have started to {verb} it",
     "Please open the settings, choose your {thing}, and press the button to {verb} it by {day}",
     "The amount of {n} dollars was a mistake on our side and will be back by {day}",
@@ -88,7 +88,7 @@ def run() -> list[dict[str, Any]]:
         generate(large, LARGE_MB)
         generate(small, SMALL_MB)
         ours, peer = _best("ours", large, url), _best("peer", large, url)
-        ours_small = _child("ours", small, url)
+        ours_small = child("ours", small, url)
     return [
         _entry("ingest_mb_per_cpu_s", "MB/s", ours["mb_per_cpu_s"], peer["mb_per_cpu_s"]),
         _entry("ingest_rss_mb", "MB", ours["rss_mb"], peer["rss_mb"]),
@@ -140,15 +140,15 @@ def moto_server(folder: Path) -> Iterator[str]:
 def _row(rng: random.Random) -> dict[str, Any]:
     messages = [{"role": "system", "content": rng.choice(_PROMPTS)}]
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
-        messages.append({"role": "user", "content": _text(rng, _OPENINGS, rng.randint(1, 3))})
-        messages.append({"role": "assistant", "content": _text(rng, _REPLIES, rng.randint(2, 6))})
-    return {"messages": messages, "reference_answer": _text(rng, _REPLIES, 1)}
+        messages.append({"role": "user", "content": sentences(rng, OPENINGS, rng.randint(1, 3))})
+        messages.append({"role": "assistant", "content": sentences(rng, REPLIES, rng.randint(2, 6))})
+    return {"messages": messages, "reference_answer": sentences(rng, REPLIES, 1)}
 
 
-def _text(rng: random.Random, sentences: tuple[str, ...], count: int) -> str:
+def sentences(rng: random.Random, choices: tuple[str, ...], count: int) -> str:
     said = []
-    for sentence in rng.choices(sentences, k=count):
-        words = {name: rng.choice(choices) for name, choices in _WORDS.items()}
+    for sentence in rng.choices(choices, k=count):
+        words = {name: rng.choice(some) for name, some in _WORDS.items()}
         said.append(sentence.format(n=rng.randrange(10 ** rng.randint(1, 7)), **words) + ".")
     return " ".join(said)
 
@@ -167,14 +167,15 @@ def _entry(name: str, unit: str, ours: float, peer: float | None) -> dict[str, A
 
 def _best(what: str, path: Path, s3_url: str) -> dict[str, float]:
     """Three runs, ours and the peer's alike: the least disturbed speed, the highest peak."""
-    runs = [_child(what, path, s3_url) for _ in range(RUNS)]
+    runs = [child(what, path, s3_url) for _ in range(RUNS)]
     return {
         "mb_per_cpu_s": max(run["mb_per_cpu_s"] for run in runs),
         "rss_mb": max(run["rss_mb"] for run in runs),
     }
 
 
-def _child(what: str, path: Path, s3_url: str) -> dict[str, float]:
+def child(what: str, path: Path, s3_url: str, *, module: str = "benchmarks.ingest") -> dict[str, float]:
+    """What a process of its own measured: mb_per_cpu_s, mb_per_s, rss_mb."""
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL_S3": s3_url,
@@ -182,12 +183,13 @@ def _child(what: str, path: Path, s3_url: str) -> dict[str, float]:
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    command = [sys.executable, "-m", "benchmarks.ingest", f"--{what}", str(path)]
+    command = [sys.executable, "-m", module, f"--{what}", str(path)]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
-def _measured(work: Any, path: Path) -> None:
+def measure(work: Any, path: Path) -> None:
     """CPU seconds of the work alone, imports apart; the peak memory of the whole process."""
     began, at = time.process_time(), time.perf_counter()
     work(path)
@@ -206,7 +208,8 @@ def _peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1024)
 
 
-def _ours() -> Any:
+def ours() -> Any:
+    """Reads a file into a dataset on the S3 of the environment."""
     import boto3
 
     from storage.blobs import open_store
@@ -233,7 +236,11 @@ def _chunks(path: Path) -> Iterator[bytes]:
 def _peer(path: Path) -> None:
     """The usual recipe: load all, then look for missing keys, unknown roles, empty content and answers."""
     with path.open(encoding="utf-8") as file:
-        dataset = [json.loads(line) for line in file]
+        checked([json.loads(line) for line in file])
+
+
+def checked(dataset: list[dict[str, Any]]) -> None:
+    """Looks for missing keys, unknown roles, empty content and answers."""
     errors: dict[str, int] = {}
     for row in dataset:
         messages = row.get("messages")
@@ -254,9 +261,9 @@ def _peer(path: Path) -> None:
 
 def _main(arguments: list[str]) -> None:
     if arguments[:1] == ["--ours"]:
-        _measured(_ours(), Path(arguments[1]))
+        measure(ours(), Path(arguments[1]))
     elif arguments[:1] == ["--peer"]:
-        _measured(_peer, Path(arguments[1]))
+        measure(_peer, Path(arguments[1]))
     else:
         for entry in run():
             print(json.dumps(entry))

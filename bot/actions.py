@@ -10,13 +10,15 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from bot.hands import BY_BUTTON, Click, Events, Hands, answer, meta, open_view, shown, tool_answer, use_tool
+from bot import further_files, row_forms, rows, threads
+from bot.hands import BY_BUTTON, Click, Events, Hands, answer, meta, open_view, shown, tool_answer
 from bot.listeners.forms import criteria_text
-from bot.views import modals
-from bot.views.kit import Choice, listed, mapped, say
-from bot.views.proposal_bodies import STRATEGIES
-from bot.views.topics import REVIEW_ROWS, topic_key
+from bot.views import cleaning, modals
+from bot.views.generation_proposals import STRATEGIES
+from bot.views.kit import Choice, listed, mapped
+from bot.views.topics import topic_key
 from storage.records import Grader, Json, Proposal, Task
+from tasks.exporting.files import FORMATS
 from tasks.rules import graders, outline, topics
 from tasks.rules.topic_templates import templates
 
@@ -24,6 +26,7 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[Hands, Click], Awaitable[Events]]
 UNKNOWN = "I do not know that button any more; the card is probably an old one. Ask me for the status."
 NO_WORKFLOW = "There is no workflow in this thread any more."
+REFUSE_THEMSELVES = ("proposal.", "shortcut.")  # the desk does, and a shortcut says it where it was used
 
 
 async def act(hands: Hands, click: Click) -> Events:
@@ -32,17 +35,16 @@ async def act(hands: Hands, click: Click) -> Events:
     handler = _handler(name)
     if handler is None:
         return [answer(click, UNKNOWN, level="warning")]
-    if click.person.turned_away and not name.startswith("proposal."):  # the desk itself refuses decisions
+    if click.person.turned_away and not name.startswith(REFUSE_THEMSELVES):
         return [answer(click, click.person.turned_away, level="warning")]
     return await handler(hands, click)
 
 
 def _handler(name: str) -> Handler | None:
-    if name in HANDLERS:
-        return HANDLERS[name]
-    if name.startswith("review.pick:"):
-        return _pick_topic
-    return _next if name.startswith("next.") else None
+    """By the name before a colon: what follows it says which row or field is meant."""
+    if name.startswith("next."):
+        return _next
+    return HANDLERS.get(name.partition(":")[0])
 
 
 # ---------------------------------------------------------------- proposals
@@ -112,6 +114,10 @@ async def _edit_generation(hands: Hands, click: Click, proposal: Proposal) -> Ev
     return await _generation_form(hands, click, mapped(proposal.payload.get("params")))
 
 
+async def _edit_cleaning(hands: Hands, click: Click, proposal: Proposal) -> Events:
+    return await open_view(hands, click, cleaning.form(meta(click), proposal.payload))
+
+
 async def _edit_training(hands: Hands, click: Click, proposal: Proposal) -> Events:
     return await _training_form(hands, click, mapped(proposal.payload.get("params")))
 
@@ -121,6 +127,7 @@ EDITORS: dict[str, Callable[[Hands, Click, Proposal], Awaitable[Events]]] = {
     "grader": _edit_grader,
     "generation": _edit_generation,
     "training": _edit_training,
+    "clean": _edit_cleaning,
 }
 
 
@@ -182,8 +189,20 @@ async def _generation_form(hands: Hands, click: Click, params: Json) -> Events:
         strategies=[Choice(words[0].upper() + words[1:], name) for name, words in STRATEGIES.items()],
         topics=choices,
         chosen=chosen,
+        more={
+            "generation_mode": params.get("generation_mode"),
+            "base_scenario": params.get("base_scenario"),
+            "aspects": "\n".join(str(aspect) for aspect in listed(params.get("aspects"))),
+            "tool_patterns": "\n".join(", ".join(map(str, chain)) for chain in listed(params.get("tool_patterns"))),
+        },
     )
     return await open_view(hands, click, view)
+
+
+async def _open_bootstrap(hands: Hands, click: Click) -> Events:
+    return await open_view(
+        hands, click, modals.bootstrap(meta(click), click.workflow.goal if click.workflow else "")
+    )
 
 
 async def _open_training(hands: Hands, click: Click) -> Events:
@@ -211,6 +230,23 @@ async def _open_try(hands: Hands, click: Click) -> Events:
     return await open_view(hands, click, modals.try_model(meta(click)))
 
 
+async def _open_export(hands: Hands, click: Click) -> Events:
+    choices = [Choice(one.title, name) for name, one in FORMATS.items()]
+    return await open_view(hands, click, modals.export(meta(click), choices))
+
+
+async def _new_link(hands: Hands, click: Click) -> Events:
+    """A fresh link to files of this thread, for one person who may read here now."""
+    task = await hands.deps.state.get(click.tenant, Task, click.value)
+    known = task is not None and task.channel == click.channel and task.thread_ts == click.thread_ts
+    if task is None or not known or task.status != "finished" or not task.result.get("files"):
+        return [answer(click, "I do not know that export here. Ask me for it again.", level="warning")]
+    if click.workflow is None or not await hands.people.may_read(click.person.id, click.workflow):
+        return [answer(click, "Only people of this channel get its data.", level="warning")]
+    kind = "prepared" if task.operation == "prepare_dataset" else "export"
+    return [shown(click, kind, {**task.result, "workflow_id": task.workflow_id, "task_id": task.id})]
+
+
 async def _open_override(hands: Hands, click: Click) -> Events:
     what = str(click.item.data["action"]).partition(".")[2]
     title = "Deploy anyway" if what == "deploy" else "Train anyway"
@@ -229,14 +265,19 @@ async def _next(hands: Hands, click: Click) -> Events:
 
 
 BUTTON_TOOLS: dict[str, Callable[[Click], Json]] = {
+    "prepare_from_knowledge": lambda click: {"source": []},
     "generate_topics": lambda click: {},
     "categorize_records": lambda click: {},
     "analyze_coverage": lambda click: {},
     "generate_preview": lambda click: {},
+    "bootstrap_dataset": lambda click: {},
     "upload_dataset": lambda click: {},
     "run_dry_run": lambda click: {},
     "deploy_model": lambda click: {},
     "export_dataset": lambda click: {},
+    "prepare_dataset": lambda click: {},
+    "clean_dataset": lambda click: {},
+    "write_dataset_card": lambda click: {},
     "check_viability": lambda click: {},
     "test_grader_sample": lambda click: {},
 }
@@ -270,45 +311,6 @@ async def _feedback(hands: Hands, click: Click) -> Events:
     ]
 
 
-# ---------------------------------------------------------------- review of doubtful rows
-
-
-async def _review(hands: Hands, click: Click) -> Events:
-    """A page of rows below the threshold, for the person who asked."""
-    if click.workflow is None:
-        return [answer(click, NO_WORKFLOW, level="warning")]
-    cursor = click.value.partition("|")[2]
-    arguments = {"limit": REVIEW_ROWS, "cursor": cursor, "filter": {"confidence": [0.0, 0.7], "valid": True}}
-    result = await use_tool(hands, click, "get_dataset_records", arguments)
-    if not result.get("ok"):
-        return [answer(click, str(result.get("error") or UNKNOWN), level="warning")]
-    leaves = [{"id": leaf.id, "name": leaf.name} for leaf in topics.leaves(click.workflow.topics)]
-    data = {
-        "workflow_id": click.workflow.id,
-        "records": result["rows"],
-        "topics": leaves,
-        "cursor": result.get("cursor"),
-    }
-    return [shown(click, "review", data)]
-
-
-async def _pick_topic(hands: Hands, click: Click) -> Events:
-    if click.workflow is None:
-        return [answer(click, NO_WORKFLOW, level="warning")]
-    record = str(click.item.data["action"]).partition(":")[2]
-    chosen = next(
-        (leaf for leaf in topics.leaves(click.workflow.topics) if topic_key(leaf.id) == click.value), None
-    )
-    if chosen is None:
-        return [answer(click, "The topics have changed meanwhile. Open the review again.", level="warning")]
-    result = await use_tool(
-        hands, click, "update_record", {"record_id": record, "updates": {"topic": chosen.id}}
-    )
-    if result.get("ok"):
-        return [answer(click, f"Saved: {say(chosen.name, 80)}.")]
-    return [answer(click, str(result.get("error") or UNKNOWN), level="warning")]
-
-
 HANDLERS: dict[str, Handler] = {
     "proposal.approve": _approve,
     "proposal.reject": _reject,
@@ -320,10 +322,16 @@ HANDLERS: dict[str, Handler] = {
     "topics.regenerate": _regenerate,
     "grader.open": _open_grader,
     "generation.open": _open_generation,
+    "bootstrap.open": _open_bootstrap,
     "training.open": _open_training,
     "try.open": _open_try,
+    "export.open": _open_export,
+    "export.link": _new_link,
     "override.verdict": _open_override,
     "override.deploy": _open_override,
-    "review.open": _review,
     "prose.feedback": _feedback,
+    **rows.HANDLERS,
+    **further_files.HANDLERS,
+    **row_forms.HANDLERS,
+    **threads.HANDLERS,
 }

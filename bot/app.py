@@ -37,6 +37,7 @@ from bot.posting import Poster
 from bot.relay import Relay
 from bot.runner import Runner
 from bot.settings import SlackSettings
+from bot.sharing import Sharing
 from bot.slack_api import Identity, SlackApi, SlackError
 from storage import embedded
 from storage.errors import StorageError
@@ -120,9 +121,10 @@ async def _build(stack: contextlib.AsyncExitStack, settings: Settings, slack: Sl
     hands = Hands(deps=deps, desk=desk, api=api, people=people, tools=BY_NAME)
     secret = slack.slack_signing_secret.get_secret_value()
     links = Links(blobs=deps.blobs, secret=secret or token, base_url=_public_url(known), clock=deps.clock)
+    sharing = Sharing(api=api, state=deps.state, blobs=deps.blobs, max_bytes=slack.slack_file_max_bytes)
     relay = Relay(
         state=deps.state,
-        poster=Poster(api=api, state=deps.state, links=links),
+        poster=Poster(api=api, state=deps.state, links=links, sharing=sharing),
         serves=lambda tenant: _is_ours(us.known, tenant),
     )
     lanes = Lanes(

@@ -80,7 +80,12 @@ class Commands:
         channel = str(item.data.get("channel") or "")
         try:
             posted = await self._hands.api.call(
-                "chat.postMessage", channel=channel, text=text, unfurl_links=False, unfurl_media=False
+                "chat.postMessage",
+                channel=channel,
+                text=text,
+                blocks=help.beginning(text),
+                unfurl_links=False,
+                unfurl_media=False,
             )
         except SlackError:
             return notice(

@@ -58,7 +58,13 @@ class Links:
         return Target(str(claim["p"]), str(claim["n"]))
 
     def placed(self, data: Json) -> Json:
-        """Card data with a `link` where it names a `path`."""
+        """Card data with a `link` wherever it names a `path`; not for files that stand in the thread themselves."""
+        if data.get("shared"):
+            return data
+        files = [self._linked(dict(file)) for file in data.get("files") or ()]
+        return self._linked({**data, "files": files} if files else data)
+
+    def _linked(self, data: Json) -> Json:
         path = data.get("path")
         if not path or data.get("link"):
             return data

@@ -27,6 +27,8 @@ METHOD_SCOPES: dict[str, tuple[str, ...]] = {
     "files.getUploadURLExternal": ("files:write",),
     "files.completeUploadExternal": ("files:write",),
     "views.open": (),
+    "views.push": (),
+    "views.update": (),
     "views.publish": (),
     "assistant.threads.setStatus": ("assistant:write",),
 }
@@ -39,6 +41,7 @@ EVENT_SCOPES: dict[str, tuple[str, ...]] = {
     "message.im": ("im:history",),
 }
 COMMAND = "/finetune"
+ADD_TO_DATASET = "add_to_dataset"
 
 
 def scopes() -> tuple[str, ...]:
@@ -80,6 +83,14 @@ def manifest(public_url: str = "") -> Json:
             },
             "bot_user": {"display_name": "finetune", "always_online": True},
             "slash_commands": [command],
+            "shortcuts": [
+                {
+                    "name": "Add to dataset",
+                    "type": "message",
+                    "callback_id": ADD_TO_DATASET,
+                    "description": "Make this thread an example of a dataset",
+                }
+            ],
             "agent_view": {
                 "agent_description": "Turns a file of examples into a fine-tuned model, step by step, with your approval.",
                 "suggested_prompts": [

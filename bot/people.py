@@ -59,6 +59,24 @@ class People:
             return workflow.owner == user
         return user in await self._members(workflow.channel)
 
+    async def is_in(self, user: str, channel: str) -> bool:
+        """Whether they are a member of a channel now; in a direct message with us, whoever writes there is."""
+        return channel.startswith("D") or user in await self._members(channel)
+
+    async def name_of(self, user: str) -> str:
+        """What somebody is called, "" when Slack does not say."""
+        known: str | None = self._recall("name", user)
+        if known is not None:
+            return known
+        try:
+            described = (await self._api.call("users.info", user=user)).get("user") or {}
+        except SlackError:
+            return ""
+        profile = described.get("profile") or {}
+        found = str(profile.get("display_name") or described.get("real_name") or described.get("name") or "")
+        self._keep(found, "name", user, seconds=600)
+        return found
+
     async def readable(self, user: str, workflows: Sequence[Workflow]) -> list[Workflow]:
         """Those of the workflows that the person may see."""
         return [workflow for workflow in workflows if await self.may_read(user, workflow)]

@@ -17,6 +17,7 @@ import structlog
 
 from bot import charts
 from bot.links import Links
+from bot.sharing import Sharing
 from bot.slack_api import SlackAmbiguous, SlackApi, SlackError, SlackRefused
 from bot.views import VIEWS, proposals
 from bot.views.kit import CHART_SLOT, Block, Rendered
@@ -46,14 +47,19 @@ UNSHOWN = "I have something to show here, but Slack did not take the card ({id})
 class Poster:
     """Bound to one workspace's token. Raises `SlackUnavailable` when the event has to be tried again later."""
 
-    def __init__(self, *, api: SlackApi, state: State, links: Links | None = None) -> None:
+    def __init__(
+        self, *, api: SlackApi, state: State, links: Links | None = None, sharing: Sharing | None = None
+    ) -> None:
         self._api = api
         self._state = state
         self._links = links
+        self._sharing = sharing
 
     async def deliver(self, tenant: Tenant, event: OutboxEvent) -> None:
-        """Show the event; harmless when it was shown before."""
-        card = await self._card(tenant, event)
+        """Show the event, its files before its card; harmless when it was shown before."""
+        if event.data.get("files") and (await self._state.recall(tenant, event.key) or {}).get("ts"):
+            return
+        card = await self._card(tenant, await self._with_files(tenant, event))
         if card is None:
             return
         if event.to:
@@ -75,6 +81,11 @@ class Poster:
             return VIEWS[event.kind](data)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             return self._unshown(event, error)
+
+    async def _with_files(self, tenant: Tenant, event: OutboxEvent) -> OutboxEvent:
+        """The event, told whether its files stand in the thread already."""
+        outcome = await self._sharing.share(tenant, event) if self._sharing else ""
+        return replace(event, data={**event.data, outcome: True}) if outcome else event
 
     async def _first(
         self, tenant: Tenant, event: OutboxEvent, key: str, *, announced: bool, card: Rendered

@@ -9,7 +9,10 @@ SLACK_API = "https://slack.com/api/"
 
 
 class SlackSettings(BaseSettings):
-    """One workspace: a bot token and a signing secret. `metrics_port` 0 serves no metrics."""
+    """One workspace: a bot token and a signing secret. `metrics_port` 0 serves no metrics.
+
+    `slack_file_max_bytes`: exports up to this size become files in the thread, larger ones a link that expires.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
@@ -20,6 +23,7 @@ class SlackSettings(BaseSettings):
     metrics_port: int = 9100
     host: str = "0.0.0.0"  # noqa: S104  # a container has to be reachable; put a proxy with TLS before it
     log_format: str = "json"
+    slack_file_max_bytes: int = 20_000_000
 
     @property
     def api_url(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,9 @@ from bot.buckets import Buckets
 Json = dict[str, Any]
 ATTEMPTS = 6
 LONGEST_WAIT_SECONDS = 120.0
+SENDING = aiohttp.ClientTimeout(
+    total=None, sock_connect=10, sock_read=60
+)  # of a file, which takes what it takes
 # These read their arguments from a form only; everything else is sent as JSON.
 FORM_METHODS = frozenset(
     {
@@ -137,11 +141,17 @@ class SlackApi:
 
     async def upload_image(self, *, name: str, title: str, data: bytes, alt: str) -> str:
         """A private picture for an image block; its file id. Raises `SlackError`."""
-        asked = await self.call(
-            "files.getUploadURLExternal", filename=name, length=len(data), alt_txt=alt[:1_000]
-        )
-        await self._send_bytes(str(asked["upload_url"]), name, data)
-        await self.call("files.completeUploadExternal", files=[{"id": asked["file_id"], "title": title}])
+        file_id = await self._sent_file(name, len(data), data, alt_txt=alt[:1_000])
+        await self.call("files.completeUploadExternal", files=[{"id": file_id, "title": title}])
+        return file_id
+
+    async def send_file(self, *, name: str, size: int, chunks: AsyncIterator[bytes]) -> str:
+        """A file's bytes, streamed; its id. Nobody sees it before `files.completeUploadExternal`. Raises `SlackError`."""
+        return await self._sent_file(name, size, chunks)
+
+    async def _sent_file(self, name: str, size: int, data: bytes | AsyncIterator[bytes], **about: Any) -> str:
+        asked = await self.call("files.getUploadURLExternal", filename=name, length=size, **about)
+        await self._send_bytes(str(asked["upload_url"]), data, size)
         return str(asked["file_id"])
 
     async def _once(self, method: str, params: Json) -> Json:
@@ -167,14 +177,13 @@ class SlackApi:
             raise _broken_off(method, type(error).__name__) from error
         return _body(response.data)
 
-    async def _send_bytes(self, url: str, name: str, data: bytes) -> None:
+    async def _send_bytes(self, url: str, data: bytes | AsyncIterator[bytes], size: int) -> None:
         session = self.client.session
         if session is None:
             raise SlackUnavailable("files: no session")
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         try:
-            async with session.post(
-                url, data=data, headers={"Content-Type": "application/octet-stream"}
-            ) as response:
+            async with session.post(url, data=data, headers=headers, timeout=SENDING) as response:
                 if response.status >= 400:
                     raise SlackUnavailable(f"files: upload answered {response.status}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -1,31 +1,45 @@
-"""A file shared in a thread: seen at once, brought into storage, and made a workflow with its first task.
+"""Files shared in a thread: seen at once, brought into storage, and made a workflow with its first task.
 
 `web` only moves bytes; reading the file is the worker's. Everything that can be wrong before that is said here in plain
-words. Ids come from the message, so a repeat after a crash finds what it did before.
+words. A further file of a thread that has rows waits for somebody's word (`further_files.py`). Ids come from the message, so a repeat after a crash finds what it did before.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 import structlog
 
-from bot import files
+from bot import documents, files, further_files
 from bot.files import Downloads, FileProblem, SlackFile
+from bot.further_files import Fetched
 from bot.hands import Hands
 from bot.listeners.parse import is_supported
 from bot.views.kit import say
 from storage import keys, paths
 from storage.errors import Conflict
-from storage.records import Change, Dataset, InboxItem, Json, Lease, OutboxEvent, Task, Tenant, Workflow
+from storage.records import (
+    Change,
+    Dataset,
+    InboxItem,
+    Json,
+    Lease,
+    OutboxEvent,
+    Task,
+    Tenant,
+    WaitingFile,
+    Workflow,
+)
 from tasks import workflow as flow
+from tasks.documents import is_document
 from tasks.drafting import new_task, queued_event, short_id
 
 log = structlog.get_logger(__name__)
-TYPES = "`.jsonl`, `.json` or `.csv`, also with `.gz` or `.zst`"
+TYPES = "`.jsonl`, `.json` or `.csv`, also with `.gz` or `.zst`, or `.parquet`"
+MOST_FILES = 10
 TRIES = 3
 PAUSE_SECONDS = 1.0
 
@@ -36,33 +50,85 @@ async def take(hands: Hands, downloads: Downloads, lease: Lease, lane: str, item
     channel, thread_ts = str(item.data["channel"]), str(item.data["thread_ts"])
     workflow = await hands.desk.workflow_of_thread(tenant, channel, thread_ts)
     shared = [dict(file) for file in item.data.get("files") or []]
-    chosen = next(
-        (file for file in shared if is_supported(str(file.get("name") or "")) or _may_be_data(file)), None
-    )
-    if chosen is None:
+    chosen = [file for file in shared if is_supported(str(file.get("name") or "")) or _may_be_data(file)]
+    if not chosen:
         heard = item.data.get("addressed") or workflow is not None
+        brought = documents.documents_among(shared) if heard else []
+        if brought:
+            await documents.take(hands, downloads, lease, lane, item, workflow, brought)
+            return
         await _finish(hands, lease, lane, item, notes=[_wrong_type(shared)] if heard else [])
-        return
-    busy = await _occupied(hands, tenant, workflow)
-    if busy:
-        await _finish(hands, lease, lane, item, notes=[busy])
         return
     seen = asyncio.create_task(_show_seen(hands, item))
     try:
-        file = await files.describe(hands.api, chosen)
-        if not is_supported(file.name):
-            await _finish(hands, lease, lane, item, notes=[_wrong_type([{"name": file.name}])])
-            return
-        upload_id = short_id("u", item.id, file.id)
-        path = paths.upload(tenant, upload_id)
-        size = await _fetch(downloads, file, path)
-    except FileProblem as problem:
-        await _finish(hands, lease, lane, item, notes=[str(problem)])
-        return
+        found = await _fetched(hands, downloads, tenant, item, chosen)
     finally:
         await seen
-    others = [str(other.get("name") or "") for other in shared if other is not chosen]
-    await _begin(hands, lease, lane, item, workflow, file=file, upload=(upload_id, path, size), others=others)
+    brought = [*found.documents, *documents.documents_among(shared)]
+    if brought and not found.files:
+        await documents.take(hands, downloads, lease, lane, item, workflow, brought, found.problems)
+    elif not found.files:
+        await _finish(hands, lease, lane, item, notes=found.problems)
+    elif workflow is not None and await _has_rows(hands, tenant, workflow):
+        await _offer(hands, lease, lane, item, workflow, found)
+    else:
+        await _begin(hands, lease, lane, item, workflow, found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What became of the files of a message: fetched, not to be had, or documents after all."""
+
+    files: tuple[Fetched, ...]
+    problems: tuple[str, ...]
+    documents: tuple[Json, ...]
+
+
+async def _fetched(
+    hands: Hands, downloads: Downloads, tenant: Tenant, item: InboxItem, chosen: Sequence[Json]
+) -> _Found:
+    """The files in storage, one after the other: memory stays that of one."""
+    fetched: list[Fetched] = []
+    problems = (
+        [f"I take {MOST_FILES} files of one message; share the others in another one."]
+        if len(chosen) > MOST_FILES
+        else []
+    )
+    brought: list[Json] = []
+    for shared in chosen[:MOST_FILES]:
+        try:
+            file = await files.describe(hands.api, shared)
+            if is_document(file.name):
+                brought.append(shared)
+            elif not is_supported(file.name):
+                problems.append(_wrong_type([{"name": file.name}]))
+            else:
+                upload_id = short_id("u", item.id, file.id)
+                path = paths.upload(tenant, upload_id)
+                fetched.append((file, upload_id, path, await _fetch(downloads, file, path)))
+        except FileProblem as problem:
+            problems.append(str(problem))
+    return _Found(tuple(fetched), tuple(problems), tuple(brought))
+
+
+async def _offer(
+    hands: Hands, lease: Lease, lane: str, item: InboxItem, workflow: Workflow, found: _Found
+) -> None:
+    """The files wait for somebody's word; what was said with them may be it."""
+    waiting = further_files.waiting(item, workflow, found.files, hands.desk.clock())
+    known = await hands.deps.state.get(lease.tenant, WaitingFile, waiting[0].id)
+    if known is not None:  # a repeat after a crash
+        await _finish(hands, lease, lane, item, notes=[])
+        return
+    file, _, _, size = found.files[0]
+    change = Change(
+        puts=waiting,
+        events=(*_notes(item, found.problems), *further_files.card(item, workflow, waiting)),
+        items=(*_words(item, file, size, workflow, event="file_waiting"), *documents.following(item)),
+        lease=lease,
+        consumed=(lane, (item.id,)),
+    )
+    await _commit(hands, lease, change, item)
 
 
 async def _begin(
@@ -71,13 +137,10 @@ async def _begin(
     lane: str,
     item: InboxItem,
     workflow: Workflow | None,
-    *,
-    file: SlackFile,
-    upload: tuple[str, str, int],
-    others: Sequence[str],
+    found: _Found,
 ) -> None:
-    """Write workflow, dataset and task in one change, and wake a worker."""
-    upload_id, path, size = upload
+    """Write workflow, dataset and task in one change, and wake a worker. Further files of the message wait beside it."""
+    file, upload_id, path, size = found.files[0]
     at = hands.desk.clock()
     begun = _workflow(lease.tenant, workflow, item, file, at)
     dataset = Dataset(
@@ -94,11 +157,12 @@ async def _begin(
         step, pointed, {"upload_path": path, "file_name": file.name[:255]}, by=item.user, key=upload_id, at=at
     )
     if await hands.deps.state.get(lease.tenant, Task, task.id) is None:
-        events = [queued_event(task, step.title), *_notes(item, [_second_file(others)] if others else [])]
+        waiting = further_files.waiting(item, pointed, found.files[1:], at)
+        events = [queued_event(task, step.title), *_notes(item, found.problems)]
         change = Change(
-            puts=(pointed, dataset, task),
-            events=tuple(events),
-            items=_words(item, file, size, begun),
+            puts=(pointed, dataset, task, *waiting),
+            events=(*events, *further_files.card(item, pointed, waiting)),
+            items=(*_words(item, file, size, begun), *documents.following(item)),
             lease=lease,
             consumed=(lane, (item.id,)),
         )
@@ -156,18 +220,11 @@ def title_of(file_name: str) -> str:
     return (words[:1].upper() + words[1:]) or "Dataset"
 
 
-async def _occupied(hands: Hands, tenant: Tenant, workflow: Workflow | None) -> str:
-    """Why this thread takes no further file; "" when it does."""
-    if workflow is None:
-        return ""
+async def _has_rows(hands: Hands, tenant: Tenant, workflow: Workflow) -> bool:
+    """Whether a file comes to rows that are there, or about to be; a dataset without a valid row is begun anew."""
     if any(task.operation == "ingest" for task in await hands.desk.open_tasks(tenant, workflow.id)):
-        return "I am still reading the first file of this thread. For another dataset, start a new thread with it."
-    if workflow.dataset_version and workflow.valid_rows:
-        return (
-            f"This thread already works on *{say(workflow.name, 80)}* ({workflow.total_rows:,} rows). "
-            "One thread, one dataset: share the new file in a new thread, and I begin a workflow there."
-        )
-    return ""
+        return True
+    return bool(workflow.dataset_version and workflow.valid_rows)
 
 
 async def _fetch(downloads: Downloads, file: SlackFile, path: str) -> int:
@@ -214,13 +271,13 @@ def _notes(item: InboxItem, notes: Sequence[str]) -> list[OutboxEvent]:
 
 
 def _words(
-    item: InboxItem, file: SlackFile, size: int, workflow: Workflow
+    item: InboxItem, file: SlackFile, size: int, workflow: Workflow, *, event: str = "file_uploaded"
 ) -> tuple[tuple[str, InboxItem], ...]:
     """What was said with the file goes on to the agent, after the fact that a file came."""
     if not item.text.strip():
         return ()
     facts: Json = {
-        "event": "file_uploaded",
+        "event": event,
         "file_name": file.name,
         "bytes": size,
         "workflow_id": workflow.id,
@@ -246,9 +303,4 @@ def _wrong_type(shared: Sequence[Json]) -> str:
     names = ", ".join(
         f"`{say(str(file.get('name') or 'a file').replace('`', ' '), 60)}`" for file in shared[:3]
     )
-    return f"I cannot read {names or 'this'} as training examples. Share a file that ends in {TYPES}."
-
-
-def _second_file(others: Sequence[str]) -> str:
-    names = ", ".join(f"`{say(name.replace('`', ' '), 60)}`" for name in others[:5])
-    return f"One thread, one dataset: I took the first file. Share {names} in a thread of its own to work on it too."
+    return f"I cannot read {names or 'this'} as training examples. Share a file that ends in {TYPES}, or a document ({documents.TYPES})."

@@ -22,6 +22,7 @@ from storage.records import (
 from tasks import workflow as flow
 from tasks.drafting import card_event, happened, new_task, queued_event
 from tasks.rules import topics as topic_rules
+from tasks.rules.topic_changes import fresh_leaves
 from tasks.step import Step
 
 
@@ -71,9 +72,15 @@ def _topics(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effec
         targets=dict(workflow.targets) if set(workflow.targets) == known else {},
     )
     changed = flow.finish(changed, "topics_config", summary=f"{len(leaves)} topics", by=by, at=at)
-    mode = "all" if workflow.steps["categorize"].status == "completed" else "unlabeled_only"
-    moved = dict(proposal.payload.get("moved") or {})  # what people sorted by hand goes where its topic went
-    return Effect(changed, start=("categorize", {"mode": mode, "moved": moved}), say=False)
+    if "bootstrap" in proposal.payload and not workflow.valid_rows:  # rows for these topics are proposed next
+        return Effect(changed, start=("bootstrap", dict(proposal.payload["bootstrap"])), say=False)
+    if not workflow.dataset_version:
+        return Effect(changed)  # nothing to sort yet; the agent says what brings rows
+    # rows go where their topic went; what is sorted is what lost its topic, or may belong to one that is new
+    moved = dict(proposal.payload.get("moved") or {})
+    fresh = fresh_leaves(workflow.topics, tree, moved) if workflow.topics else ()
+    params: Json = {"mode": "unlabeled_only", "moved": moved, "fresh": list(fresh)}
+    return Effect(changed, start=("categorize", params), say=False)
 
 
 def _grader(workflow: Workflow, proposal: Proposal, at: float, by: str) -> Effect:

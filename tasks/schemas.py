@@ -32,11 +32,61 @@ def topic_labels(leaf_ids: Sequence[str]) -> OutputSchema:
     return OutputSchema("topic_labels", _object(labels=_list(label)))
 
 
-def synthetic_rows(*, mode: str) -> OutputSchema:
-    """`mode` rft asks for a text a row, sft for a whole conversation."""
-    message = _object(role={"type": "string", "enum": ["system", "user", "assistant", "tool"]}, content=TEXT)
-    content: Json = {"messages": _list(message)} if mode == "sft" else {"text": TEXT}
-    return OutputSchema("synthetic_rows", _object(rows=_list(_object(seed=INTEGER, persona=TEXT, **content))))
+def synthetic_rows(*, mode: str, strategy: str = "few_shot") -> OutputSchema:
+    """`mode` rft asks for a text a row, sft for a whole conversation. `row` is the number of the brief that was followed."""
+    content: Json = {"messages": _list(_turn(strategy))} if mode == "sft" else {"text": TEXT}
+    row = _object(row=INTEGER, seed=INTEGER, persona=TEXT, **_STRATEGY_PARTS.get(strategy, {}), **content)
+    return OutputSchema("synthetic_rows", _object(rows=_list(row)))
+
+
+_STRATEGY_PARTS: dict[str, Json] = {
+    "topic_description": {
+        "keyword": TEXT,
+        "difficulty": {"type": "string", "enum": ["easy", "medium", "hard"]},
+    },
+    "scenario_expansion": {"scenario": TEXT},
+    "tool_chain": {"tools": TEXTS},
+}
+
+
+def _turn(strategy: str) -> Json:
+    """A message of a generated conversation; only tool chains have calls and results in it."""
+    if strategy != "tool_chain":
+        return _object(role={"type": "string", "enum": ["system", "user", "assistant", "tool"]}, content=TEXT)
+    call = _object(id=TEXT, name=TEXT, arguments=TEXT)
+    role = {"type": "string", "enum": ["system", "user", "assistant", "tool"]}
+    return _object(role=role, content=TEXT, tool_calls=_list(call), tool_call_id=TEXT)
+
+
+def goal_topics() -> OutputSchema:
+    """Topics and voices that follow from a goal, where there are no rows to find them in."""
+    topic = _object(path=TEXTS, description=TEXT, keywords=TEXTS)
+    return OutputSchema("goal_topics", _object(topics=_list(topic), personas=TEXTS))
+
+
+def personas() -> OutputSchema:
+    return OutputSchema("personas", _object(personas=TEXTS))
+
+
+def paraphrases() -> OutputSchema:
+    return OutputSchema("paraphrases", _object(rows=_list(_object(row=INTEGER, text=TEXT))))
+
+
+def translations() -> OutputSchema:
+    """`language` is that of the text as it came, so that it can be translated back."""
+    return OutputSchema("translations", _object(rows=_list(_object(row=INTEGER, language=TEXT, text=TEXT))))
+
+
+def knowledge_rows(kind: str) -> OutputSchema:
+    """Rows from passages: a procedure answers in `steps`, the others with a text."""
+    content: Json = {"steps": TEXTS} if kind == "procedures" else {"answer": TEXT}
+    row = _object(passage=INTEGER, question=TEXT, **content, quote=TEXT)
+    return OutputSchema(f"knowledge_{kind}", _object(rows=_list(row)))
+
+
+def knowledge_check() -> OutputSchema:
+    check = _object(row=INTEGER, supported={"type": "boolean"}, quote=TEXT)
+    return OutputSchema("knowledge_check", _object(checks=_list(check)))
 
 
 def grader_criteria() -> OutputSchema:

@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     judge_model: str = "gpt-5.2-mini"
     base_model: str = "gpt-5.2-nano"
     embedding_model: str = "text-embedding-3-small"
+    label_batch_tokens: int = Field(default=4_000, ge=200)
     trainer: str = "auto"
     gateway: str = "auto"
     approvers: Annotated[tuple[str, ...], NoDecode] = ()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Need = Literal[
     "goal",
     "valid_rows",
+    "rows_or_goal",
     "topics",
     "topics_or_records",
     "categories",

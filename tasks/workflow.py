@@ -76,7 +76,7 @@ def may_start(
         first = Missing("valid_rows", "There is no dataset in this thread yet: upload a JSONL file here.")
         return (
             first,
-            *(Missing(need, _MESSAGES[need]) for need in _ORDER if need in needs and need != "valid_rows"),
+            *(Missing(need, _MESSAGES[need]) for need in _ORDER if need in needs and need not in _ROWS),
         )
     checks = {need: _CHECKS[need](workflow, params or {}) for need in needs}
     return tuple(Missing(need, _MESSAGES[need]) for need in _ORDER if need in checks and not checks[need])
@@ -95,8 +95,10 @@ def _verdict_allows(workflow: Workflow, params: Json) -> bool:
     return run is not None and (run.verdict != "NO-GO" or bool(run.overridden_by))
 
 
+_ROWS: tuple[Need, ...] = ("valid_rows", "rows_or_goal")
 _ORDER: tuple[Need, ...] = (
     "valid_rows",
+    "rows_or_goal",
     "goal",
     "topics",
     "topics_or_records",
@@ -109,6 +111,7 @@ _ORDER: tuple[Need, ...] = (
 )
 _CHECKS: dict[Need, Callable[[Workflow, Json], bool]] = {
     "valid_rows": lambda w, p: w.valid_rows > 0,
+    "rows_or_goal": lambda w, p: w.valid_rows > 0 or (not w.dataset_id and bool(w.goal.strip())),
     "goal": lambda w, p: bool(w.goal.strip()),
     "topics": lambda w, p: bool(w.topics),
     "topics_or_records": lambda w, p: bool(w.topics) or bool(p.get("record_ids")),
@@ -124,6 +127,7 @@ _CHECKS: dict[Need, Callable[[Workflow, Json], bool]] = {
 _MESSAGES: dict[Need, str] = {
     "goal": "Say in a sentence what the model should learn.",
     "valid_rows": "No valid rows: upload a dataset, or mend the rows that were rejected.",
+    "rows_or_goal": "Neither valid rows nor a goal to begin from: upload a dataset, or say what the model should learn.",
     "topics": "No topics yet: approve a topic hierarchy.",
     "topics_or_records": "Neither topics nor seed rows: approve topics, or name the rows to grow from.",
     "categories": "The rows are not sorted into topics yet: categorise them.",
@@ -136,6 +140,7 @@ _MESSAGES: dict[Need, str] = {
 NEXT_ACTION: dict[str, str] = {
     "goal": "start_finetune_workflow",
     "valid_rows": "upload a file",
+    "rows_or_goal": "upload a file",
     "topics": "generate_topics",
     "topics_or_records": "generate_topics",
     "categories": "categorize_records",

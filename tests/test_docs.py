@@ -127,6 +127,8 @@ def test_every_structured_call_is_documented() -> None:
         schemas.topic_changes().name,
         schemas.topic_labels(["a"]).name,
         schemas.synthetic_rows(mode="rft").name,
+        *(schemas.knowledge_rows(kind).name for kind in ("concepts", "procedures", "facts")),
+        schemas.knowledge_check().name,
         schemas.grader_criteria().name,
         schemas.judgement().name,
         schemas.label(["a"]).name,

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.tooling import Tool, lacking
+from agent.tools.cleaning import CLEANING_TOOLS
 from agent.tools.coverage import COVERAGE_TOOLS
 from agent.tools.data import DATA_TOOLS
 from agent.tools.deployment import DEPLOYMENT_TOOLS
+from agent.tools.export import EXPORT_TOOLS
+from agent.tools.files import FILE_TOOLS
+from agent.tools.generation import GENERATION_TOOLS
+from agent.tools.knowledge import KNOWLEDGE_TOOLS
 from agent.tools.reward import REWARD_TOOLS
 from agent.tools.topics import TOPIC_TOOLS
 from agent.tools.training import TRAINING_TOOLS
@@ -17,8 +22,13 @@ from storage.records import Workflow
 TOOLS: tuple[Tool, ...] = (
     *WORKFLOW_TOOLS,
     *DATA_TOOLS,
+    *EXPORT_TOOLS,
+    *FILE_TOOLS,
+    *CLEANING_TOOLS,
+    *KNOWLEDGE_TOOLS,
     *TOPIC_TOOLS,
     *COVERAGE_TOOLS,
+    *GENERATION_TOOLS,
     *REWARD_TOOLS,
     *TRAINING_TOOLS,
     *DEPLOYMENT_TOOLS,

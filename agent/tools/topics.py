@@ -21,7 +21,7 @@ from tasks.step import Draft
 async def generate_topics(
     ctx: ToolContext,
     *,
-    method: Literal["auto", "template", "manual"] = "auto",
+    method: Literal["auto", "template", "manual", "documents"] = "auto",
     max_depth: int = 3,
     template_name: str = "",
     lens: str = "",
@@ -31,7 +31,8 @@ async def generate_topics(
     Use it for "organise by customer intent instead" too, with that lens. For a change of the tree use adjust_topics.
 
     Parameters:
-        method: auto looks at the rows; template takes a ready-made tree; manual is what apply_topic_hierarchy does.
+        method: auto looks at the rows; template takes a ready-made tree; documents takes the headings of the thread's
+            documents; manual is what apply_topic_hierarchy does.
         max_depth: Levels of the tree, 1 to 5.
         template_name: For method template: customer_support, ecommerce, coding_assistant, finance, healthcare_intake or
             tool_using_agent.
@@ -41,6 +42,9 @@ async def generate_topics(
         return failed("Ask the person for the topics as an indented outline.", next="apply_topic_hierarchy")
     if method == "template" and template_name not in templates():
         return unknown("template", [template_name], list(templates()))
+    if method == "documents":
+        params = {"max_depth": min(5, max(1, max_depth)), "lens": lens}
+        return await start(ctx, "propose_topics_from_documents", params)
     params = {
         "method": method,
         "template_name": template_name,
@@ -50,7 +54,7 @@ async def generate_topics(
     return await start(ctx, "propose_topics", params)
 
 
-@tool(title="Setting topics by hand", needs=("valid_rows",))
+@tool(title="Setting topics by hand", needs=("rows_or_goal",))
 async def apply_topic_hierarchy(ctx: ToolContext, *, hierarchy: list[dict[str, Any]] | str) -> ToolResult:
     """Propose exactly the tree that the person wrote. A card asks for approval.
 
@@ -66,7 +70,7 @@ async def apply_topic_hierarchy(ctx: ToolContext, *, hierarchy: list[dict[str, A
     return await _propose_tree(ctx, topics.carry_over(ctx.flow.topics, tree), method="manual", changes=())
 
 
-@tool(title="Changing the topics", needs=("valid_rows",))
+@tool(title="Changing the topics", needs=("rows_or_goal",))
 async def adjust_topics(ctx: ToolContext, *, instruction: str) -> ToolResult:
     """Propose a change of the topic tree that a person asked for in words: add, rename, remove, merge or move topics.
 
@@ -131,6 +135,9 @@ async def _propose_tree(
         "templates": list(templates()),
         "moved": dict(moved or {}),
     }
+    waiting = await open_proposal(ctx, "topics")
+    if waiting and "bootstrap" in waiting.payload:  # what follows for a dataset from the goal stays as it was
+        payload["bootstrap"] = waiting.payload["bootstrap"]
     draft = Draft("topics", f"{len(leaves)} topics", payload)
     return await propose(
         ctx, draft, changes_made=list(changes), topics=[leaf.id for leaf in leaves], rows_losing_topic=loses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import asdict, replace
 from typing import Any, Literal, cast
@@ -14,6 +15,7 @@ from tasks import workflow as flow
 from tasks.rules import costs
 from tasks.rules import training as rules
 from tasks.step import Draft, Need
+from tasks.steps.splitting import test_set
 from tasks.steps.start_training import training_digest
 from tasks.trainers.port import TrainerError
 
@@ -154,13 +156,15 @@ def _own_models(workflow: Workflow) -> set[str]:
 async def _propose_training(ctx: ToolContext, wanted: Json, params: Json) -> ToolResult:
     cost = await _cost(ctx, wanted)
     valid = ctx.flow.valid_rows
-    train = valid - max(1, int(valid * (1 - wanted["train_split"]) + 1e-9))
+    locked = await asyncio.to_thread(test_set, ctx.deps.blobs, ctx.tenant, ctx.flow.dataset_id)
+    validation = max(1, int(valid * (1 - wanted["train_split"]) + 1e-9))
+    train = max(0, valid - validation - (len(locked.ids) if locked else 0))
     warnings = _training_warnings(ctx, params)
     payload: Json = {
         "params": params,
         "base_model": wanted["resume_from"] or wanted["model_base"],
         "method": wanted["method"],
-        "rows": {"train": train, "validation": valid - train},
+        "rows": {"train": train, "validation": validation},
         "hyperparameters": _shown_settings(wanted),
         "cost": cost,
         "warnings": warnings,

@@ -19,6 +19,7 @@ from tasks.workflow import Missing
 QUALITY_WARNING = (
     "Without it nothing says whether the rows cover what the model will meet; quality may suffer."
 )
+NO_DATASET = "There is no dataset in this thread yet: upload a JSONL file here, or ask for one from scratch."
 Step = Literal[
     "topics_config", "categorize", "coverage_generation", "grader_config", "dry_run", "training", "deployment"
 ]
@@ -26,7 +27,12 @@ Step = Literal[
 
 @tool(title="Beginning a workflow")
 async def start_finetune_workflow(
-    ctx: ToolContext, *, training_goals: str, dataset_name: str = "", existing_dataset_id: str = ""
+    ctx: ToolContext,
+    *,
+    training_goals: str,
+    dataset_name: str = "",
+    existing_dataset_id: str = "",
+    from_scratch: bool = False,
 ) -> ToolResult:
     """Set what the model should learn, for the file of this thread, or begin on a dataset that exists already.
 
@@ -36,16 +42,17 @@ async def start_finetune_workflow(
         training_goals: What the model should learn, in the person's words; one or two sentences.
         dataset_name: A name for it, if the person gave one.
         existing_dataset_id: Begin on this dataset instead of the thread's file; only when the person asks for it.
+        from_scratch: Begin with the goal alone, without any file; only when the person asks for it. bootstrap_dataset comes next.
     """
     goal = training_goals.strip()[:2000]
     if not goal:
         return failed("training_goals is empty. Ask the person what the model should learn.")
     if existing_dataset_id:
         return await _on_existing(ctx, existing_dataset_id, goal, dataset_name)
+    if ctx.workflow is None and from_scratch:
+        return await _from_scratch(ctx, goal, dataset_name)
     if ctx.workflow is None:
-        return refused(
-            [Missing("valid_rows", "There is no dataset in this thread yet: upload a JSONL file here.")]
-        )
+        return refused([Missing("valid_rows", NO_DATASET)])
     at = ctx.desk.clock()
     name = dataset_name.strip()[:200]
 
@@ -56,6 +63,30 @@ async def start_finetune_workflow(
         return flow.record(named, by=ctx.actor.id, at=at, what="goal set", evidence=ctx.evidence)
 
     return _begun(await ctx.desk.update(ctx.tenant, ctx.workflow.id, changed))
+
+
+async def _from_scratch(ctx: ToolContext, goal: str, name: str) -> ToolResult:
+    """A workflow with a goal and no dataset; a file that is shared here later is taken as its dataset."""
+    made = flow.create(
+        id=short_id("w", ctx.call_id),
+        tenant=ctx.tenant,
+        channel=ctx.channel,
+        thread_ts=ctx.thread_ts,
+        owner=ctx.actor.id,
+        name=name.strip()[:200] or title_of(goal),
+        goal=goal,
+        at=ctx.desk.clock(),
+    )
+    if await ctx.desk.workflow(ctx.tenant, made.id) is None:
+        await ctx.deps.state.commit(ctx.tenant, Change(puts=(made,)))
+    return _begun(made)
+
+
+def title_of(goal: str) -> str:
+    """A workflow's name from its goal: the first words."""
+    words = " ".join(goal.split())[:60]
+    short = words if len(words) < 60 else words.rpartition(" ")[0]
+    return short[:1].upper() + short[1:].rstrip(" .,;:!?")
 
 
 async def _on_existing(ctx: ToolContext, dataset_id: str, goal: str, name: str) -> ToolResult:
@@ -96,6 +127,8 @@ def _begun(workflow: Workflow) -> ToolResult:
     counts = {"valid_count": workflow.valid_rows, "invalid_count": workflow.total_rows - workflow.valid_rows}
     ready = workflow.dataset_version > 0
     note = "" if ready else "The file is still being read; an event tells you when it is done."
+    if not workflow.dataset_id:
+        note = "There is no file. bootstrap_dataset proposes topics from the goal; or a file is shared in this thread."
     return ok(workflow_id=workflow.id, name=workflow.name, goal=workflow.goal, validation=counts, note=note)
 
 

@@ -6,15 +6,19 @@ Reading the same values into parameters is here too, so that what was checked is
 from __future__ import annotations
 
 import ast
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from bot.listeners.parse import metadata_of, values_of
+from tasks.exporting.shares import shares_of
 from tasks.rules import graders, outline, topics
 from tasks.rules.graders import Criterion
 
 Json = dict[str, Any]
 MOST_EXAMPLES = 5_000
+NOT_JSON = 'This column holds JSON: a number, true, false, null, a list, or "words" in quotes.'
 Errors = dict[str, str]
 
 
@@ -74,6 +78,11 @@ def whole_number(text: str) -> int | None:
     return int(cleaned) if cleaned.isascii() and cleaned.isdigit() else None
 
 
+def names_in(line: str) -> list[str]:
+    """Names that are listed in one line, with commas or arrows between them."""
+    return [name.strip() for name in re.split(r"[,;>→]|->", line) if name.strip(" -")]
+
+
 def decimal(text: str) -> float | None:
     try:
         value = float(text.strip())
@@ -112,11 +121,13 @@ def _grader(values: Json, metadata: Json) -> Errors:
 
 
 def _script(source: str) -> Errors:
+    if graders.script_language(source) == "javascript":
+        return {}  # what is wrong with it the sandbox says, which takes longer than a form may wait
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError) as error:
         line = f" (line {error.lineno})" if isinstance(error, SyntaxError) and error.lineno else ""
-        return {"script": f"This is not valid Python{line}. JavaScript graders are not supported yet."}
+        return {"script": f"This is not valid Python{line}. JavaScript begins with function evaluate(input)."}
     named = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "grade"]
     if not named or len(named[0].args.args) != 2:
         return {"script": "Define grade(sample, item) that returns a number from 0 to 1."}
@@ -128,6 +139,13 @@ def _generation(values: Json, metadata: Json) -> Errors:
     if number is None or not 1 <= number <= MOST_EXAMPLES:
         return {"count": f"A whole number from 1 to {MOST_EXAMPLES:,}."}
     return {}
+
+
+def _bootstrap(values: Json, metadata: Json) -> Errors:
+    errors = _goal(values, metadata) | _generation(values, metadata)
+    if not 2 <= (whole_number(str(values.get("topic_count") or "")) or 0) <= 20:
+        errors["topic_count"] = "A whole number from 2 to 20."
+    return errors
 
 
 def _training(values: Json, metadata: Json) -> Errors:
@@ -145,8 +163,54 @@ def _tried(values: Json, metadata: Json) -> Errors:
     return {} if str(values.get("prompt") or "").strip() else {"prompt": "Write something to ask the model."}
 
 
+def _export(values: Json, metadata: Json) -> Errors:
+    text = str(values.get("shares") or "").strip()
+    try:
+        shares = shares_of(text) if text else None
+    except ValueError as error:
+        return {"shares": f"{error}."}
+    if shares and not shares.test and values.get("splits") == "test":
+        return {"shares": f"With {shares} there is no test set."}
+    return {}
+
+
 def _override(values: Json, metadata: Json) -> Errors:
     return {} if len(str(values.get("reason") or "").strip()) >= 3 else {"reason": "Say why, in a sentence."}
+
+
+def _row_edit(values: Json, metadata: Json) -> Errors:
+    roles = [str(role) for role in metadata.get("turns") or ()]
+    asked = [place for place, role in enumerate(roles) if role == "user"]
+    errors: Errors = {}
+    said = any(str(values.get(f"turn_{place}") or "").strip() for place in asked)
+    if asked and "" not in roles and not said:
+        errors[f"turn_{asked[-1]}"] = "A row needs what the user says."
+    for place, kind in enumerate(str(metadata.get("kinds") or "")):
+        if kind == "j" and not _is_json(str(values.get(f"col_{place}") or "null")):
+            errors[f"col_{place}"] = NOT_JSON
+    return errors
+
+
+def _row_add(values: Json, metadata: Json) -> Errors:
+    return {} if str(values.get("text") or "").strip() else {"text": "Write what the user says."}
+
+
+def _row_thread(values: Json, metadata: Json) -> Errors:
+    asked = [name for name, role in values.items() if name.startswith("role_") and role == "user"]
+    if not any(str(values.get(name.replace("role_", "turn_")) or "").strip() for name in asked):
+        return {"role_0": "Somebody has to be the user, with words: choose who asked."}
+    topic, workflow = str(values.get("topic") or ""), str(values.get("workflow") or "")
+    if topic and topic.partition("|")[0] != workflow:
+        return {"topic": "This topic belongs to another dataset; choose one of the dataset above, or none."}
+    return {}
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 CHECKS: dict[str, Callable[[Json, Json], Errors]] = {
@@ -154,9 +218,14 @@ CHECKS: dict[str, Callable[[Json, Json], Errors]] = {
     "topics": _topics,
     "grader": _grader,
     "generation": _generation,
+    "bootstrap": _bootstrap,
     "training": _training,
     "try": _tried,
+    "export": _export,
     "override": _override,
+    "row_edit": _row_edit,
+    "row_add": _row_add,
+    "row_thread": _row_thread,
 }
 
 

@@ -22,6 +22,7 @@ HEARD_SUBTYPES = frozenset({"", "file_share", "thread_broadcast", "me_message"})
 SUPPORTED = re.compile(r"\.(jsonl|ndjson|json|csv|parquet)(\.(gz|gzip|zst|zstd))?$", re.IGNORECASE)
 FILE_FIELDS = ("id", "name", "size", "mimetype", "mode", "file_access", "url_private_download", "url_private")
 LONGEST_TEXT = 20_000
+SHORTCUTS = {"add_to_dataset": "shortcut.add"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,15 @@ def action(body: Json, *, team: str) -> Arrival | None:
     if not name or found.get("url"):
         return None
     container, message = _object(body.get("container")), _object(body.get("message"))
-    user = _object(body.get("user"))
-    channel = str(_object(body.get("channel")).get("id") or container.get("channel_id") or "")
+    user, view = _object(body.get("user")), _object(body.get("view"))
+    home = metadata_of(view)  # where a modal belongs
+    channel = str(
+        _object(body.get("channel")).get("id") or container.get("channel_id") or home.get("channel") or ""
+    )
     message_ts = str(container.get("message_ts") or "")
-    thread_ts = str(container.get("thread_ts") or message.get("thread_ts") or message_ts)
+    thread_ts = str(
+        container.get("thread_ts") or message.get("thread_ts") or message_ts or home.get("thread_ts") or ""
+    )
     data: Json = {
         "action": name,
         "value": _value(found),
@@ -76,6 +82,7 @@ def action(body: Json, *, team: str) -> Arrival | None:
         "ephemeral": bool(container.get("is_ephemeral")),
         "response_url": str(body.get("response_url") or ""),
         "foreign": _is_foreign(body, user, team),
+        **({"view": view_of(view)} if view else {}),
     }
     at = str(found.get("action_ts") or "")
     id = f"click:{at}:{user.get('id')}:{name}:{data['trigger'] if not at else ''}"
@@ -95,6 +102,7 @@ def submission(body: Json, *, team: str, at: float) -> Arrival:
         "form": str(view.get("callback_id") or ""),
         "values": values_of(view),
         "metadata": metadata,
+        "view": view_of(view) | {"held": {}},
         "trigger": str(body.get("trigger_id") or ""),
         "channel": channel,
         "thread_ts": thread_ts,
@@ -105,6 +113,29 @@ def submission(body: Json, *, team: str, at: float) -> Arrival:
         id=f"view:{view.get('id')}:{view.get('hash')}", kind="edit", user=who, text="", at=at, data=data
     )
     return Arrival(keys.click_lane(channel, thread_ts) if channel else f"person:{who}", item)
+
+
+def shortcut(body: Json, *, team: str) -> Arrival | None:
+    """A shortcut on a message; the message itself is read again when it is used, for it may have changed. None for others."""
+    name = SHORTCUTS.get(str(body.get("callback_id") or ""))
+    if body.get("type") != "message_action" or name is None:
+        return None
+    user, message = _object(body.get("user")), _object(body.get("message"))
+    channel, ts = str(_object(body.get("channel")).get("id") or ""), str(body.get("message_ts") or "")
+    thread_ts, at = str(message.get("thread_ts") or ts), str(body.get("action_ts") or "")
+    data: Json = {
+        "action": name,
+        "value": ts,
+        "trigger": str(body.get("trigger_id") or ""),
+        "channel": channel,
+        "thread_ts": thread_ts,
+        "message_ts": ts,
+        "foreign": _is_foreign(body, user, team),
+    }
+    who = str(user.get("id") or "")
+    id = f"shortcut:{at or data['trigger']}:{who}:{channel}:{ts}"[:500]
+    item = InboxItem(id=id, kind="action", user=who, text="", at=_time(at), data=data)
+    return Arrival(keys.click_lane(channel, thread_ts), item)
 
 
 def command(body: Mapping[str, Any], *, at: float) -> Arrival:
@@ -131,6 +162,24 @@ def values_of(view: Json) -> dict[str, Any]:
     blocks = _object(_object(view.get("state")).get("values"))
     return {
         block: _answer(_object(next(iter(_object(inner).values()), {}))) for block, inner in blocks.items()
+    }
+
+
+def view_of(view: Json) -> Json:
+    """The modal that was acted in: its ids, what it carries, and what every element in it holds, by action id."""
+    blocks = _object(_object(view.get("state")).get("values"))
+    held = {
+        action: _answer(_object(element))
+        for inner in blocks.values()
+        for action, element in _object(inner).items()
+    }
+    return {
+        "id": str(view.get("id") or ""),
+        "root": str(view.get("root_view_id") or ""),
+        "previous": str(view.get("previous_view_id") or ""),
+        "name": str(view.get("callback_id") or ""),
+        "metadata": metadata_of(view),
+        "held": held,
     }
 
 

@@ -126,7 +126,8 @@ def _listen(
         await ack()
 
     @app.shortcut(ANYTHING)
-    async def shortcut(ack: AsyncAck) -> None:
+    async def shortcut(body: Json, ack: AsyncAck) -> None:
+        await keep(parse.shortcut(body, team=_known(identity).team))
         await ack()
 
 

@@ -8,18 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bot.views import (
+    cleaning,
     coverage,
     deployment,
     dry_run,
+    export,
     generation,
     grader,
     help,
+    knowledge,
     overview,
     progress,
     prose,
+    rows,
+    second_file,
     status,
     topics,
     training,
+    versions,
 )
 from bot.views.kit import Json, Rendered
 
@@ -40,9 +46,19 @@ VIEWS: dict[str, Callable[[Json], Rendered]] = {
     "training_done": training.done,
     "deployed": deployment.deployed,
     "tried": deployment.tried,
-    "export": deployment.export,
+    "export": export.export,
+    "prepared": export.prepared,
+    "compared": versions.compared,
+    "documents": knowledge.documents,
+    "knowledge": knowledge.prepared,
     "status": status.render,
     "workflows": status.workflows,
-    "review": topics.review,
+    "rows": rows.listing,
+    "second_file": second_file.offer,
+    "file_added": second_file.added,
+    "rows_changed": rows.changed,
+    "nothing_to_clean": cleaning.nothing,
+    "cleaned": cleaning.cleaned,
+    "near_duplicates": cleaning.near_duplicates,
     "help": help.render,
 }

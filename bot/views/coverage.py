@@ -86,7 +86,7 @@ def buttons(data: Json) -> Block | None:
     generate = button("Generate examples", "generation.open", workflow, style="primary" if thin else "")
     preview = button("Show me a few first", "next.generate_preview", workflow)
     grader = button("Go on to the grader", "grader.open", workflow, style="" if thin else "primary")
-    return actions(generate, preview, grader)
+    return actions(generate, preview, grader, button("Browse rows", "rows.browse", "all"))
 
 
 def _largest_first(topics: object) -> list[dict[str, object]]:

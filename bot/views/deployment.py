@@ -1,7 +1,8 @@
-"""A model that answers: where it is, how to call it, base and tuned side by side, and a dataset made for download."""
+"""A model that answers: where it is, how to call it, base and tuned side by side."""
 
 from __future__ import annotations
 
+from bot.views.cleaning import leakage
 from bot.views.kit import (
     Json,
     Rendered,
@@ -39,6 +40,7 @@ def uploaded(data: Json) -> Rendered:
                     ("Dataset at the backend", f"`{say(data.get('backend_dataset_id', ''), 120)}`"),
                 ]
             ),
+            section(leakage(mapped(data.get("leakage_report")))),
             actions(
                 button(
                     "Start the dry run",
@@ -86,22 +88,6 @@ def tried(data: Json) -> Rendered:
             section(_answer("Tuned", tuned)),
             actions(button("Try another", "try.open", str(data.get("workflow_id") or ""))),
             context("AI-generated answers."),
-        ],
-    )
-
-
-def export(data: Json) -> Rendered:
-    """A file to download; the link expires."""
-    name, rows = say(data.get("file_name") or "export", 120), count(data.get("rows"), "row")
-    link = str(data.get("link") or "")
-    usable = link.startswith(("http://", "https://")) and not any(mark in link for mark in "<>|\n ")
-    where = f"<{link}|Download {name}>" if usable else name
-    return rendered(
-        f"Export ready: {name}, {rows}",
-        [
-            header("Export ready"),
-            section(f"{where} · {rows}"),
-            context("The link works for a short while and for whoever has it."),
         ],
     )
 

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from bot.views.kit import Json, Rendered, context, divider, header, rendered, say, section
+from bot.views.kit import (
+    Block,
+    Json,
+    Rendered,
+    actions,
+    button,
+    context,
+    divider,
+    header,
+    rendered,
+    say,
+    section,
+)
 
 STEPS = (
     "*1. Upload* a file of examples (JSONL, JSON or CSV, also gzip or zstd) in a thread or a direct message.",
@@ -54,6 +66,16 @@ def greeting() -> Rendered:
                 "Drop a JSONL file here, or in a thread of a channel I am in, and tell me in a sentence what the model should learn."
             ),
             section("\n".join(STEPS)),
+            _no_file(),
             context("`/finetune help` shows the commands."),
         ],
     )
+
+
+def beginning(text: str) -> list[Block]:
+    """The first message of a thread for a new workflow; `text` is mrkdwn."""
+    return [block for block in (section(text), _no_file()) if block]
+
+
+def _no_file() -> Block | None:
+    return actions(button("No file yet? Start from a goal", "bootstrap.open", "thread"))

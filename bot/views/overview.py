@@ -70,7 +70,7 @@ def _facts(data: Json) -> list[tuple[str, str]]:
     tools = [say(tool, 40) for tool in listed(statistics.get("tools"))]
     facts = [
         ("File", say(data.get("file_name", ""), 120)),
-        ("Format", " · ".join(say(part, 60) for part in (data.get("format"), data.get("shape")) if part)),
+        ("Read as", _read_as(data)),
         ("Kept columns", ", ".join(say(column, 40) for column in listed(data.get("columns_kept"))[:8])),
     ]
     facts += [
@@ -83,6 +83,13 @@ def _facts(data: Json) -> list[tuple[str, str]]:
     if tools:
         facts.append(("Tools", ", ".join(tools[:8]) + more(8, len(tools))))
     return facts
+
+
+def _read_as(data: Json) -> str:
+    """ "ShareGPT, 3 columns kept (JSONL, gzip)"."""
+    kept = len(listed(data.get("columns_kept")))
+    shape = ", ".join(part for part in (say(data.get("shape"), 80), f"{count(kept, 'column')} kept" if kept else "") if part)
+    return f"{shape} ({say(data.get('format'), 60)})" if data.get("format") else shape
 
 
 def _errors(hygiene: dict[str, object]) -> str:
@@ -117,6 +124,7 @@ def _repeats(hygiene: dict[str, object]) -> str:
     duplicates, near = whole(hygiene.get("duplicates")), whole(hygiene.get("near_duplicates"))
     parts = [f"{count(duplicates, 'exact duplicate')}, the first of each kept"] if duplicates else []
     parts += [f"{count(near, 'near-duplicate')}, nothing removed"] if near else []
+    parts += ["near-duplicates are being counted; if there are any, a card follows"] if hygiene.get("near_pending") else []
     return " · ".join(parts)
 
 
@@ -150,7 +158,10 @@ def _goal(data: Json, total: int, valid: int) -> str:
 def _buttons(data: Json) -> Block | None:
     thread = str(data.get("workflow_id") or "")
     goal = button("Change the goal" if data.get("goal") else "Set the goal", "goal.open", thread)
-    return actions(goal)
+    out = button("Export…", "export.open", thread) if mapped(data.get("hygiene")).get("valid") else None
+    return actions(
+        goal, button("Browse rows", "rows.browse", "all"), button("Add a row", "rows.add", thread), out
+    )
 
 
 def _counted(data: Json) -> str:

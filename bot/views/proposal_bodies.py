@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from bot.views import cleaning, knowledge, rows
+from bot.views.generation_proposals import augmentation, generation, voices
 from bot.views.kit import (
     Block,
     bullets,
@@ -32,14 +34,10 @@ Body = Sequence[Block | None]
 FOUND = {
     "auto": "Found by looking at your rows.",
     "template": "From a template.",
+    "documents": "Taken from your documents.",
     "manual": "As you wrote them.",
     "edited": "With your change.",
-}
-STRATEGIES = {
-    "message_variation": "variations of real rows",
-    "few_shot": "a few diverse examples",
-    "topic_description": "the topic's description",
-    "scenario_expansion": "a scenario and its variations",
+    "goal": "From the goal alone: there are no rows yet. Once these are approved, I propose the rows.",
 }
 GRADERS = {
     "llm_as_judge": "A model judges by weighted criteria",
@@ -64,40 +62,8 @@ def _topics(payload: Json) -> Body:
         section("*Changed*\n" + bullets(changes, 8) if changes else ""),
         *_paragraphs(lines, 60),
         section(f"⚠️ Rows that would lose their topic: {losing}" if loses else ""),
+        context(voices(payload)),
     ]
-
-
-def _generation(payload: Json) -> Body:
-    plan = [mapped(item) for item in listed(payload.get("plan"))]
-    preview = (
-        "A preview of a few examples is one click away, on the coverage card."
-        if payload.get("preview_offered")
-        else ""
-    )
-    return [
-        section(
-            f"*{count(payload.get('total'), 'example')}* from {strategy_words(payload.get('strategy'))}, so that topics with few rows catch up."
-        ),
-        fields(
-            [
-                ("Balance now", figure(payload.get("balance"))),
-                ("Expected balance", figure(payload.get("expected_balance"))),
-            ]
-        ),
-        table(
-            ("Topic", "Examples"),
-            [(item.get("name") or item.get("topic") or "", f"{whole(item.get('count')):,}") for item in plan],
-            numbers=(1,),
-            most=20,
-        ),
-        context(preview),
-    ]
-
-
-def strategy_words(strategy: object) -> str:
-    """How examples are made, as the form says it."""
-    name = str(strategy or "")
-    return STRATEGIES.get(name) or say(name.replace("_", " ") or "your rows", 40)
 
 
 def _grader(payload: Json) -> Body:
@@ -220,7 +186,8 @@ def _consent(payload: Json) -> Body:
 
 BODIES: dict[ProposalKind, Callable[[Json], Body]] = {
     "topics": _topics,
-    "generation": _generation,
+    "generation": generation,
+    "augmentation": augmentation,
     "grader": _grader,
     "training": _training,
     "deployment": _deployment,
@@ -229,6 +196,9 @@ BODIES: dict[ProposalKind, Callable[[Json], Body]] = {
     "delete": _delete,
     "override": _override,
     "consent": _consent,
+    "clean": cleaning.proposal,
+    "rows": rows.proposal,
+    "knowledge": knowledge.proposal,
 }
 
 

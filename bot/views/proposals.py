@@ -43,7 +43,7 @@ def _open(proposal: Proposal) -> Body:
         header(proposal.title),
         *BODIES[proposal.kind](proposal.payload),
         fields([("Cost", _cost(proposal)), ("Who decides", _who(proposal))]),
-        context(f"*What happens next:* {NEXT[proposal.kind]}"),
+        context(f"*What happens next:* {_next(proposal)}"),
         _buttons(proposal),
         context(
             f"Asked by {person(proposal.asked_by)}"
@@ -55,6 +55,7 @@ def _open(proposal: Proposal) -> Body:
 NEXT: dict[ProposalKind, str] = {
     "topics": "your rows are sorted into these topics, then I show the coverage.",
     "generation": "a worker makes the examples, filters them, and adds those that pass; you can stop it any time.",
+    "augmentation": "a worker says the rows again, checks each, and adds those that mean the same; you can stop it any time.",
     "grader": "this version becomes the grader; the dataset goes to the training backend and a dry run can start.",
     "training": "the job starts at the backend; I report progress here and notify you at the end.",
     "deployment": "the model gets an endpoint, and you can try it in this thread.",
@@ -63,9 +64,13 @@ NEXT: dict[ProposalKind, str] = {
     "delete": "it is gone for everybody.",
     "override": "the next step is open, with this on record.",
     "consent": "models may help with topics, generation and judging; nobody is asked again.",
+    "knowledge": "a worker reads the passages, checks every row against its passage, and adds those that pass; you can stop it any time.",
+    "clean": "a worker cleans what is ticked, in a new version; the one that stands now is kept, and Undo brings it back.",
+    "rows": "exactly these rows change, in a new version; the one that stands now is kept, and Undo brings it back.",
 }
 APPROVE: dict[ProposalKind, str] = {
     "generation": "Generate",
+    "augmentation": "Add them",
     "training": "Start training",
     "deployment": "Deploy",
     "skip": "Skip it",
@@ -73,19 +78,28 @@ APPROVE: dict[ProposalKind, str] = {
     "delete": "Delete",
     "override": "Allow it",
     "consent": "Agree",
+    "knowledge": "Make the rows",
+    "clean": "Clean it",
 }
+ROWS = {"delete": "Delete them", "move": "Move them", "restore": "Go back"}  # by what is done to the rows
 REJECT: dict[ProposalKind, str] = {"consent": "Keep rows here", "topics": "Not these"}
-EDITABLE: frozenset[ProposalKind] = frozenset({"topics", "grader", "generation", "training"})
+EDITABLE: frozenset[ProposalKind] = frozenset({"topics", "grader", "generation", "training", "clean"})
 DANGEROUS: frozenset[ProposalKind] = frozenset({"delete", "rollback", "override"})
+
+
+def _next(proposal: Proposal) -> str:
+    if proposal.kind == "topics" and "bootstrap" in proposal.payload:
+        return "I propose how many rows to write for each of them, and what it costs."
+    return NEXT[proposal.kind]
 
 
 # ---------------------------------------------------------------- buttons
 
 
 def _buttons(proposal: Proposal) -> Block | None:
-    danger = proposal.kind in DANGEROUS
+    danger = proposal.kind in DANGEROUS or proposal.payload.get("action") == "delete"
     yes = button(
-        APPROVE.get(proposal.kind, "Approve"),
+        ROWS.get(str(proposal.payload.get("action"))) or APPROVE.get(proposal.kind, "Approve"),
         "proposal.approve",
         proposal.id,
         style="danger" if danger else "primary",
@@ -104,6 +118,11 @@ def _buttons(proposal: Proposal) -> Block | None:
 
 
 def _extras(proposal: Proposal) -> Body:
+    if proposal.kind == "topics" and "bootstrap" in proposal.payload:  # there are no rows to look at
+        return [
+            button("Other topics", "next.bootstrap_dataset", proposal.workflow_id),
+            button("Define by hand", "topics.manual", proposal.workflow_id),
+        ]
     if proposal.kind == "topics":
         return [
             button("Regenerate", "topics.regenerate", proposal.workflow_id),

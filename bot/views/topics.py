@@ -1,4 +1,4 @@
-"""Topics and how rows were sorted into them: the tree as text, the result of categorising, the review of doubtful rows."""
+"""Topics and how rows were sorted into them: the tree as text, the result of categorising. Rows are shown by `rows.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 
 from bot.views.kit import (
-    Block,
     Json,
     Rendered,
     actions,
@@ -17,7 +16,6 @@ from bot.views.kit import (
     header,
     listed,
     mapped,
-    option,
     percent,
     rendered,
     say,
@@ -27,8 +25,6 @@ from bot.views.kit import (
 )
 
 BANDS = {"high": "high", "medium": "medium", "needs_review": "needs review"}
-REVIEW_ROWS = 8
-MOST_OPTIONS = 99
 
 
 def categorised(data: Json) -> Rendered:
@@ -67,37 +63,8 @@ def categorised(data: Json) -> Rendered:
             )
             if low
             else None,
-            actions(review),
-            context(_tokens(data)),
-        ],
-    )
-
-
-def review(data: Json) -> Rendered:
-    """A page of doubtful rows, each with a choice of topics. Values are `topic_key`s, as ids may be too long."""
-    records = listed(data.get("records"))[:REVIEW_ROWS]
-    left = whole(data.get("left"))
-    options = topic_options(listed(data.get("topics")))
-    workflow = str(data.get("workflow_id") or "")
-    if not records or not options:
-        return rendered(
-            "Nothing left to review.",
-            [section("✅ Nothing left to review: every row has a topic it is sure of.")],
-        )
-    rows = [_row(mapped(record), options) for record in records]
-    following = (
-        button("Next rows", "review.open", f"{workflow}|{data.get('cursor') or ''}")
-        if data.get("cursor")
-        else None
-    )
-    return rendered(
-        f"{count(len(records), 'row')} to review",
-        [
-            header("Which topic fits?"),
-            context("Picking a topic saves it at once. A row you leave alone keeps the topic shown."),
-            *rows,
-            actions(following),
-            context(f"{left:,} more after these." if left else ""),
+            actions(review, button("Browse rows", "rows.browse", "all")),
+            context(_tokens(data), _reliability(mapped(data.get("reliability")))),
         ],
     )
 
@@ -105,14 +72,6 @@ def review(data: Json) -> Rendered:
 def topic_key(topic_id: str) -> str:
     """A short name for a topic id of any length."""
     return hashlib.sha256(topic_id.encode()).hexdigest()[:16]
-
-
-def topic_options(topics: Sequence[object]) -> list[Block]:
-    """Choices for a select of leaf topics `{id, name}`; Slack shows at most 100."""
-    return [
-        option(_path(mapped(topic)), topic_key(str(mapped(topic).get("id", ""))))
-        for topic in topics[:MOST_OPTIONS]
-    ]
 
 
 def outline(nodes: Sequence[object], counts: dict[str, object] | None = None, depth: int = 0) -> list[str]:
@@ -128,10 +87,6 @@ def outline(nodes: Sequence[object], counts: dict[str, object] | None = None, de
     return lines
 
 
-def _path(topic: dict[str, object]) -> str:
-    return str(topic.get("name") or topic.get("id") or "…")
-
-
 def _line(topic: dict[str, object]) -> tuple[object, ...]:
     band = BANDS.get(str(topic.get("band")), "")
     return (
@@ -140,21 +95,6 @@ def _line(topic: dict[str, object]) -> tuple[object, ...]:
         percent(topic.get("average_confidence")),
         band,
     )
-
-
-def _row(record: dict[str, object], options: list[Block]) -> Block | None:
-    chosen = topic_key(str(record.get("topic") or ""))
-    initial = next((entry for entry in options if entry["value"] == chosen), None)
-    select: Block = {
-        "type": "static_select",
-        "action_id": f"review.pick:{str(record.get('id', ''))[:200]}",
-        "placeholder": {"type": "plain_text", "text": "Pick a topic"},
-        "options": options,
-    }
-    if initial:
-        select["initial_option"] = initial
-    sure = percent(record.get("confidence"))
-    return section(f"> {say(record.get('text', ''), 300)}\n_sure to {sure}_", select)
 
 
 def _methods(data: Json) -> str:
@@ -168,6 +108,28 @@ def _methods(data: Json) -> str:
 
 
 def _tokens(data: Json) -> str:
-    tokens = mapped(data.get("tokens"))
-    used = sum(whole(number) for number in tokens.values())
-    return f"Model tokens used: {used:,}." if used else "No model was asked."
+    """What the dear stage took: "The model was asked about 612 of 100,000 rows: 31,200 tokens." """
+    tokens = {stage: whole(number) for stage, number in mapped(data.get("tokens")).items()}
+    asked, stages = whole(data.get("asked_count")), mapped(data.get("rows_by_stage"))
+    if not sum(tokens.values()):
+        return "No model was asked."
+    rows = sum(whole(number) for number in stages.values())
+    about = f"The model was asked about {asked:,} of {count(rows, 'row')}" if asked else "Model tokens used"
+    compared = f", {tokens['embedding']:,} to compare rows" if tokens.get("embedding") else ""
+    return f"{about}: {tokens.get('llm', 0):,} tokens{compared}."
+
+
+def _reliability(found: dict[str, object]) -> str:
+    """How far the confidence of keywords and similarity is off, by the band that people care about; or that nobody knows."""
+    bands = [mapped(band) for band in listed(found.get("table"))]
+    if not whole(found.get("measured_on")) or not bands:
+        return "How far confidence is off was not measured: too few rows whose topic somebody gave."
+    band = next((one for one in bands if one.get("low") == 0.7), None)
+    if band is None or whole(band.get("rows")) < 10:
+        band = max(bands, key=lambda one: whole(one.get("rows")))
+    whose = "people sorted" if found.get("against") == "people" else "the model labelled"
+    return (
+        f"Confidence checked on {count(whole(found.get('measured_on')), 'row')} that {whose}: {percent(band.get('claimed'))} sure was "
+        f"right in {percent(band.get('right'))} ({count(whole(band.get('rows')), 'row')}); off by "
+        f"{percent(found.get('ece'), 1).replace(' %', ' points')} on average."
+    )

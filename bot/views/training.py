@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot.views.cleaning import leakage
 from bot.views.kit import (
     Block,
     Chart,
@@ -67,6 +68,7 @@ def started(data: Json) -> Rendered:
                     ("Job", f"`{job}`"),
                 ]
             ),
+            section(leakage(mapped(data.get("leakage_report")))),
             context("Progress appears here. You will be told when it is done; nothing needs watching."),
         ],
     )

@@ -26,9 +26,7 @@ def read_json(text: bytes, limits: Limits) -> dict[str, Any]:
         decoded = text.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadRow("invalid_json", f"byte {error.start + 1} is not UTF-8") from None
-    if _depth(text, limits.max_depth) > limits.max_depth:
-        raise BadRow("invalid_json", f"it is nested more than {limits.max_depth} levels deep")
-    value = _parsed(decoded)
+    value = read_value(decoded, limits)
     if not isinstance(value, dict):
         raise BadRow("invalid_data_structure", f"it is {_named(value)}, not an object")
     if len(value) > limits.max_columns:
@@ -38,7 +36,10 @@ def read_json(text: bytes, limits: Limits) -> dict[str, Any]:
     return value
 
 
-def _parsed(text: str) -> Any:
+def read_value(text: str, limits: Limits) -> Any:
+    """Any JSON value, read as strictly. Raises `BadRow`."""
+    if depth(text.encode("utf-8", "replace"), limits.max_depth) > limits.max_depth:
+        raise BadRow("invalid_json", f"it is nested more than {limits.max_depth} levels deep")
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -52,14 +53,15 @@ def _parsed(text: str) -> Any:
     return value
 
 
-def _depth(text: bytes, limit: int) -> int:
+def depth(text: bytes, limit: int) -> int:
+    """How deep the JSON is nested; 0 when it has too few brackets to be over the limit."""
     if text.count(b"[") + text.count(b"{") <= limit:
         return 0
-    depth = deepest = 0
+    at = deepest = 0
     for token in _NESTING.finditer(text):
         first = token.group()[:1]
-        depth += (first in b"[{") - (first in b"]}")
-        deepest = max(deepest, depth)
+        at += (first in b"[{") - (first in b"]}")
+        deepest = max(deepest, at)
     return deepest
 
 

@@ -8,35 +8,23 @@ hold structures (`messages`, `tools` …), which are read as JSON.
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from tasks.ingest.errors import BadRow
 from tasks.ingest.formats import delimiter_of
-from tasks.ingest.lines import Lines, TooLong, batches
+from tasks.ingest.lines import Lines, TooLong, ValueRow, batches
+from tasks.ingest.shapes import with_structures
+from tasks.rules.limits import Limits
 
 RECORD_BYTES = 1 << 20
 RECORD_LINES = 1_000
-_STRUCTURED = frozenset(
-    ("messages", "conversations", "input", "output", "tools", "tool_choice", "chosen", "rejected",
-     "preferred_output", "non_preferred_output")
-)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class CsvRow:
-    """One record: its object, or what is wrong with it. `text` is how it stands in the file."""
-
-    line: int
-    text: bytes
-    value: dict[str, Any] | BadRow
-
-
-def csv_rows(pieces: Iterator[bytes], max_line_bytes: int) -> Iterator[CsvRow | TooLong]:
+def csv_rows(pieces: Iterator[bytes], limits: Limits) -> Iterator[ValueRow | TooLong]:
     """The records after the header."""
-    records = _records(pieces, max_line_bytes)
+    records = _records(pieces, limits.max_line_bytes)
     first = next(records, None)
     if not isinstance(first, _Record):
         return
@@ -47,7 +35,7 @@ def csv_rows(pieces: Iterator[bytes], max_line_bytes: int) -> Iterator[CsvRow | 
         yield (
             record
             if isinstance(record, TooLong)
-            else CsvRow(record.line, record.text, _value(record, header, delimiter))
+            else ValueRow(record.line, record.text, _value(record, header, delimiter, limits))
         )
 
 
@@ -58,7 +46,7 @@ class _Record:
     open: bool = False  # a quote was not closed
 
 
-def _value(record: _Record, header: list[str], delimiter: str) -> dict[str, Any] | BadRow:
+def _value(record: _Record, header: list[str], delimiter: str, limits: Limits) -> dict[str, Any] | BadRow:
     if record.open:
         return BadRow("invalid_data_structure", "a quote is opened and never closed")
     try:
@@ -71,7 +59,8 @@ def _value(record: _Record, header: list[str], delimiter: str) -> dict[str, Any]
         return BadRow("invalid_data_structure", str(error))
     if len(cells) != len(header):
         return BadRow("invalid_data_structure", f"it has {len(cells)} cells under {len(header)} columns")
-    return {name: _cell(name, cell) for name, cell in zip(header, cells, strict=True) if cell.strip()}
+    value = {name: cell for name, cell in zip(header, cells, strict=True) if cell.strip()}
+    return with_structures(value, limits)
 
 
 def _cells(text: str, delimiter: str) -> list[str]:
@@ -89,15 +78,6 @@ def _names(cells: list[str]) -> list[str]:
         name = cell.strip() or f"column_{number}"
         names.append(name if name not in names else f"{name}_{number}")
     return names
-
-
-def _cell(name: str, cell: str) -> Any:
-    if name not in _STRUCTURED or cell.lstrip()[:1] not in ("[", "{"):
-        return cell
-    try:
-        return json.loads(cell)
-    except (ValueError, RecursionError):
-        return cell
 
 
 def _records(pieces: Iterator[bytes], max_line_bytes: int) -> Iterator[_Record | TooLong]:

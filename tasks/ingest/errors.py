@@ -14,6 +14,8 @@ FileCode = Literal[
     "expands_too_much",
     "too_many_rows",
     "broken_compression",
+    "broken_parquet",
+    "too_many_columns",
 ]
 
 

@@ -1,49 +1,95 @@
-"""The common case at speed: chat rows of plain text whose columns are known, decoded a batch at a time by msgspec.
+"""The common case at speed: rows of plain text whose shape and columns are known, decoded a batch at a time by msgspec.
 
 It only ever says yes. A row that is not plainly valid (an unknown key, a tool call, a short message, a key too many) is
 handed to the careful reader, which gives the same record wherever both can read a row: a property test compares them.
+What can be done for all rows of a batch at once is: a call of Python per row and fact is what costs here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, compress, repeat
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from storage.digests import BETWEEN, digests_of
+from storage.digests import BETWEEN, conversation_digest, digests_of
+from tasks.ingest.careful import depth
+from tasks.ingest.fast_forms import UNSET, Form, Message
+from tasks.ingest.key_counts import UNSURE, keys_in, openings
 from tasks.ingest.lines import Lines
+from tasks.ingest.shapes import MAX_ID
 from tasks.rules.limits import Limits
 from tasks.rules.validation import EXACT_ABOVE_BYTES
 
-_RESERVED = frozenset(("messages", "tools", "tool_choice", "input", "output", "id"))
-_KEY_END = int.from_bytes(b'":', "little")
+Numbers = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-class _Message(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str
+class Turns(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    messages: list[Message] = []
 
 
-class _Turns(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    messages: list[_Message] = []
-
-
-class _Line(msgspec.Struct, gc=False):
+class Line(msgspec.Struct, gc=False):
     file: str
     line: int
 
 
-class _Record(msgspec.Struct, omit_defaults=True, gc=False):
-    """What `storage.rows.Row` looks like at rest."""
+class Record(msgspec.Struct, omit_defaults=True, gc=False):
+    """What `storage.rows.Row` looks like at rest; `item` is the decoded row without what was taken out of it."""
 
     id: str
-    input: _Turns
-    output: _Turns = _Turns()
-    item: dict[str, Any] = {}
-    provenance: _Line | None = None
+    input: Turns
+    output: Turns = Turns()
+    item: Any = {}
+    provenance: Line | None = None
+
+
+@dataclass(slots=True)
+class Plain:
+    """Rows that are valid by themselves, as columns of one length; only whether they repeat others is open.
+
+    `places` says where each stood in its batch, `lines` where in the file; `ids` are those the rows brought, "" where there is none; `labels` is empty where rows have none.
+    """
+
+    places: list[int]
+    lines: list[int]
+    records: list[Record]
+    ids: list[str]
+    digests: list[bytes]
+    turns: Numbers
+    characters: Numbers
+    answer_characters: Numbers
+    answered: Flags
+    referenced: Flags
+    labels: list[Any]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def part(self, start: int, end: int) -> Plain:
+        """Some of the rows, in order."""
+        if start == 0 and end >= len(self.records):
+            return self
+        some = slice(start, end)
+        return Plain(
+            self.places[some],
+            self.lines[some],
+            self.records[some],
+            self.ids[some],
+            self.digests[some],
+            self.turns[some],
+            self.characters[some],
+            self.answer_characters[some],
+            self.answered[some],
+            self.referenced[some],
+            self.labels[some],
+        )
 
 
 class _Pattern(NamedTuple):
@@ -55,102 +101,173 @@ class _Pattern(NamedTuple):
     names: str  # the roles, as a digest wants them
 
 
-class FastRow(msgspec.Struct, gc=False):
-    """A row that is valid by itself; only whether it repeats another is open."""
-
-    messages: list[_Message]
-    split: int  # messages before it are input
-    item: dict[str, Any]
-    id: str
-    turns: int
-    characters: int
-    output_characters: int
-    digest: bytes
-
-
 class FastReader:
-    """Reads chat rows whose columns besides `messages` are among `columns`."""
+    """Reads rows of one form."""
 
-    def __init__(self, columns: Iterable[str], limits: Limits, *, exact_tokens: bool) -> None:
-        self.columns = frozenset(columns) - _RESERVED
-        self._limits = limits
+    def __init__(self, form: Form, file_name: str, limits: Limits, *, exact_tokens: bool) -> None:
+        self.form = form
+        self._file_name = file_name
+        self._least = max(1, limits.min_user_characters)
+        self._depth = limits.max_depth
+        self._most = 4 * limits.max_tokens
         self._exact_tokens = exact_tokens
-        self._most_characters = 4 * limits.max_tokens
-        self._names = tuple(sorted(name for name in self.columns if name.isidentifier()))
-        names = {name: f"c{number}" for number, name in enumerate(self._names)}
-        fields: Any = [
-            ("messages", list[_Message], msgspec.field(name="messages")),
-            ("row_id", str | msgspec.UnsetType, msgspec.field(name="id", default=msgspec.UNSET)),
-            *((names[name], Any, msgspec.field(name=name, default=msgspec.UNSET)) for name in self._names),
-        ]
-        kind = msgspec.defstruct("_Row", fields, forbid_unknown_fields=True, gc=False)
-        self._decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(kind)
-        self._fields = tuple(names.items())
-        self._getters = [attrgetter(field) for field in ("row_id", *names.values())]
         self._patterns: dict[tuple[str, ...], _Pattern] = {}
 
-    def read(self, batch: Lines) -> list[FastRow] | None:
-        """A batch of plain rows in order; None when a single one of them wants care."""
-        data = batch.data
+    def read(self, batch: Lines) -> tuple[Plain, list[tuple[int, bytes]]]:
+        """The plain rows of a batch of lines, and its other lines with their places, from 0."""
         try:
-            rows = self._decoder.decode_lines(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-        if len(rows) != batch.lines:
-            return None  # blank lines: the line numbers would be off
-        if self._keys(rows) != _keys_in(data):
-            return None  # a key given twice, or text that looks like one: look at each line
-        return self._plain(rows)
+            rows: list[Any] = self.form.decoder.decode_lines(batch.data)
+        except UNREADABLE:
+            rows = []
+        if len(rows) == batch.lines and self._are_whole(batch.data, rows):
+            plain, odd = self._plain(rows, range(len(rows)), range(batch.first, batch.first + len(rows)), [])
+            texts = lines_of(batch.data) if odd else []
+        else:
+            texts = lines_of(batch.data)
+            plain, odd = self.read_some(texts, range(batch.first, batch.first + len(texts)))
+        return plain, [(place, texts[place]) for place in odd]
 
-    def read_one(self, line: bytes) -> FastRow | None:
-        """One row, or None when it wants care."""
-        try:
-            rows = [self._decoder.decode(line)]
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None
-        plain = self._plain(rows) if self._keys(rows) == _keys_in(line) else None
-        return plain[0] if plain else None
+    def read_some(self, texts: Sequence[bytes], lines: Sequence[int]) -> tuple[Plain, list[int]]:
+        """As `read`, but each text is decoded by itself, so that a bad one spoils no other. `lines` are where they begin."""
+        rows: list[Any] = []
+        places: list[int] = []
+        odd: list[int] = []
+        decode = self.form.decoder.decode
+        for place, text in enumerate(texts):
+            try:
+                rows.append(decode(text))
+                places.append(place)
+            except UNREADABLE:
+                odd.append(place)
+        if not self._are_whole(b"\n".join([texts[place] for place in places]), rows):
+            whole = [self._are_whole(texts[place], (row,)) for place, row in zip(places, rows, strict=True)]
+            odd += compress(places, [not one for one in whole])
+            rows, places = list(compress(rows, whole)), list(compress(places, whole))
+        return self._plain(rows, places, lines, odd)
 
-    def _keys(self, rows: list[Any]) -> int:
-        """How many keys the rows have, if each is there once."""
-        given = len(rows) + 2 * sum(map(len, map(_MESSAGES, rows)))
-        for getter in self._getters:
-            given += len(rows) - list(map(getter, rows)).count(msgspec.UNSET)
-        return given
+    def _are_whole(self, data: bytes, rows: Sequence[Any]) -> bool:
+        """Whether no row of the text has a key twice or is nested too deep."""
+        counted = keys_in(data)
+        if counted == self.form.keys(rows):
+            if self.form.lists * len(rows) == openings(data):
+                return True  # nothing but messages has a structure
+        elif counted == UNSURE or counted != keys_in(_ENCODER.encode_lines(rows)):
+            return False
+        return all(depth(text, self._depth) <= self._depth for text in lines_of(data))
 
-    def _plain(self, rows: list[Any]) -> list[FastRow] | None:
-        """The rows looked at one by one; None as soon as one wants care."""
-        found: list[FastRow] = []
-        pieces: list[str] = []
-        unset = msgspec.UNSET
-        patterns, least, most = self._patterns, self._limits.min_user_characters, self._most_characters
+    def _plain(
+        self, rows: Sequence[Any], places: Sequence[int], lines: Sequence[int], odd: list[int]
+    ) -> tuple[Plain, list[int]]:
+        """The plain ones among the rows, which stood at those places of their batch; the places of the others."""
+        talks = self.form.messages(rows)
+        found: list[Plain] = []
+        for roles, members in _by_roles(talks).items():
+            pattern = self._patterns.get(roles) or self._pattern(roles)
+            if pattern.split:
+                chosen = range(len(rows)) if len(members) == len(rows) else members
+                found.append(
+                    self._alike(
+                        pattern,
+                        len(roles),
+                        [rows[at] for at in chosen],
+                        [talks[at] for at in chosen],
+                        [places[at] for at in chosen],
+                        lines,
+                    )
+                )
+        plain = _in_order(found)
+        if len(plain) < len(rows):
+            odd = [*odd, *({*places} - {*plain.places})]
+        return plain, sorted(odd)
+
+    def _alike(
+        self,
+        pattern: _Pattern,
+        turns: int,
+        rows: list[Any],
+        talks: list[list[Message]],
+        places: list[int],
+        lines: Sequence[int],
+    ) -> Plain:
+        """The plain ones among rows of one sequence of roles, column by column."""
+        texts = list(map(_CONTENT, chain.from_iterable(talks)))
+        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)).reshape(len(rows), turns)
+        sizes, answers = lengths.sum(axis=1), lengths[:, pattern.split :].sum(axis=1)
+        ids = _own_ids(rows)
+        good = self._good(pattern, turns, texts, sizes, ids)
+        if not good.all():
+            kept = np.flatnonzero(good).tolist()
+            if not kept:
+                return _in_order([])
+            better = [talks[at] for at in kept]
+            return self._alike(
+                pattern, turns, [rows[at] for at in kept], better, [places[at] for at in kept], lines
+            )
+        stood = [lines[place] for place in places]
+        split = pattern.split
+        answered = split < turns
+        inputs = map(Turns, [talk[:split] for talk in talks] if answered else talks)
+        outputs = map(Turns, [talk[split:] for talk in talks]) if answered else repeat(_NOTHING)
+        labels, referenced = self._labels(rows), self._referenced(rows, answers)
+        items = self._items(rows)
+        records = list(
+            map(Record, repeat(""), inputs, outputs, items, map(Line, repeat(self._file_name), stood))
+        )
+        pieces = [BETWEEN] * (len(rows) * (turns + 2))
+        pieces[:: turns + 2] = [pattern.names] * len(rows)
+        for turn in range(turns):
+            pieces[turn + 1 :: turns + 2] = texts[turn::turns]
+        return Plain(
+            places=places,
+            lines=stood,
+            records=records,
+            ids=ids,
+            digests=digests_of(pieces, len(rows)) or [_digest(record) for record in records],
+            turns=np.full(len(rows), len(pattern.users), dtype=np.int64),
+            characters=sizes,
+            answer_characters=answers,
+            answered=np.full(len(rows), answered, dtype=np.bool_),
+            referenced=referenced,
+            labels=labels,
+        )
+
+    def _good(self, pattern: _Pattern, turns: int, texts: list[str], sizes: Numbers, ids: list[str]) -> Flags:
+        """Which rows are plainly valid."""
+        last = map(len, map(str.strip, texts[pattern.split - 1 :: turns]))
+        good = np.fromiter(last, dtype=np.int64, count=len(sizes)) >= self._least
+        good &= sizes <= self._most
+        for user in pattern.users[:-1]:
+            said = map(bool, map(str.strip, texts[user::turns]))
+            good &= np.fromiter(said, dtype=np.bool_, count=len(sizes))
+        if any(ids):
+            good &= np.fromiter((id != _NO_ID and len(id) <= MAX_ID for id in ids), np.bool_, len(ids))
+        if self._exact_tokens:
+            for at in np.flatnonzero(4 * sizes + 2 * turns > EXACT_ABOVE_BYTES).tolist():
+                counted = sum(len(text.encode()) + 2 for text in texts[at * turns : (at + 1) * turns])
+                good[at] &= counted <= EXACT_ABOVE_BYTES
+        return good
+
+    def _referenced(self, rows: list[Any], answers: Numbers) -> Flags:
+        """Which rows say what a good answer is: the column of that name, else the answer itself."""
+        field = self.form.columns.get("reference_answer")
+        if field is None:
+            return answers > 0
+        given = zip(map(attrgetter(field), rows), answers.tolist(), strict=True)
+        said = (bool(text) if type(text) is str else answer > 0 for text, answer in given)
+        return np.fromiter(said, dtype=np.bool_, count=len(rows))
+
+    def _labels(self, rows: list[Any]) -> list[Any]:
+        field = self.form.columns.get("label")
+        return list(map(attrgetter(field), rows)) if field else []
+
+    def _items(self, rows: list[Any]) -> Iterable[Any]:
+        """Of each row only what is kept as its item."""
+        if not self.form.columns:
+            return repeat(_NO_ITEM)
         for row in rows:
-            messages = row.messages
-            roles = tuple([message.role for message in messages])
-            texts = [message.content for message in messages]
-            pattern = patterns.get(roles) or self._pattern(roles)
-            turns, split, users, names = pattern
-            characters = sum(map(len, texts))
-            if not split or characters > most or len(texts[split - 1].strip()) < least:
-                return None
-            if turns > 1 and not all(texts[at].strip() for at in users):
-                return None
-            if self._exact_tokens and sum(len(text.encode()) for text in texts) > EXACT_ABOVE_BYTES:
-                return None
-            after = sum(map(len, texts[split:]))
-            id = "" if row.row_id is unset else row.row_id
-            item = {}
-            for name, field in self._fields:
-                if (value := getattr(row, field)) is not unset:
-                    item[name] = value
-            found.append(FastRow(messages, split, item, id, turns, characters, after, b""))
-            pieces += (names, *texts, BETWEEN)
-        digests = digests_of(pieces, len(found))
-        if digests is None:
-            return None
-        for plain, digest in zip(found, digests, strict=True):
-            plain.digest = digest
-        return found
+            for field in self.form.consumed:
+                setattr(row, field, UNSET)
+        return rows
 
     def _pattern(self, roles: tuple[str, ...]) -> _Pattern:
         users = tuple(at for at, role in enumerate(roles) if role == "user")
@@ -161,36 +278,78 @@ class FastReader:
         return pattern
 
 
-def record(row: FastRow, id: str, file_name: str, line: int) -> _Record:
-    """The row as it rests in a part."""
-    before, after = row.messages[: row.split], row.messages[row.split :]
-    return _Record(id, _Turns(before), _Turns(after) if after else _NOTHING, row.item, _Line(file_name, line))
+def _by_roles(talks: list[list[Message]]) -> dict[tuple[str, ...], Sequence[int]]:
+    """The positions of rows by their sequence of roles. In most batches there is one or a few."""
+    roles = list(map(_ROLE, chain.from_iterable(talks)))
+    longest = len(talks[0]) if talks else 0
+    lengths = list(map(len, talks))
+    if lengths.count(longest) == len(talks) and roles == roles[:longest] * len(talks):
+        return {tuple(roles[:longest]): range(len(talks))} if talks else {}
+    found: dict[tuple[str, ...], list[int]] = {}
+    end = 0
+    for at, length in enumerate(lengths):
+        start, end = end, end + length
+        found.setdefault(tuple(roles[start:end]), []).append(at)
+    return dict(found)
 
 
-def encoded(records: list[_Record]) -> bytes:
+def _own_ids(rows: list[Any]) -> list[str]:
+    """The ids that rows brought: "" where there is none, a mark where it cannot serve."""
+    given = list(map(_ROW_ID, rows))
+    if given.count(UNSET) == len(given):
+        return [""] * len(given)
+    return ["" if id is UNSET else str(id) or _NO_ID for id in given]
+
+
+def _in_order(found: list[Plain]) -> Plain:
+    """Several columns of rows as one, ordered as the rows were."""
+    if len(found) == 1:
+        return found[0]
+    order = np.argsort([place for one in found for place in one.places]).tolist()
+
+    def ordered(lists: Iterable[list[Any]]) -> list[Any]:
+        values = list(chain.from_iterable(lists))
+        return [values[at] for at in order] if values else []
+
+    def array(arrays: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return np.concatenate(arrays)[order] if arrays else np.zeros(0, dtype=np.int64)
+
+    return Plain(
+        places=ordered(one.places for one in found),
+        lines=ordered(one.lines for one in found),
+        records=ordered(one.records for one in found),
+        ids=ordered(one.ids for one in found),
+        digests=ordered(one.digests for one in found),
+        turns=array([one.turns for one in found]),
+        characters=array([one.characters for one in found]),
+        answer_characters=array([one.answer_characters for one in found]),
+        answered=array([one.answered for one in found]),
+        referenced=array([one.referenced for one in found]),
+        labels=ordered(one.labels for one in found),
+    )
+
+
+def encoded(records: Sequence[Record]) -> bytes:
     """Lines of JSON."""
     return _ENCODER.encode_lines(records)
 
 
-def lines_of(data: bytes) -> Iterator[bytes]:
+def lines_of(data: bytes) -> list[bytes]:
     """The lines of a batch without their ends."""
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()
-    return iter(lines)
+    return lines
 
 
-def _keys_in(data: bytes) -> int:
-    """How often `":` stands in the text: once for each key, when it is written without a space and no text has it.
-
-    Two bytes are compared at a time, once from the first byte on and once from the second.
-    """
-    even = np.frombuffer(data, dtype="<u2", count=len(data) // 2)
-    odd = np.frombuffer(data, dtype="<u2", offset=1, count=(len(data) - 1) // 2)
-    return int(np.count_nonzero(even == _KEY_END) + np.count_nonzero(odd == _KEY_END))
+def _digest(record: Record) -> bytes:
+    messages = [*record.input.messages, *record.output.messages]
+    return conversation_digest([{"role": said.role, "content": said.content} for said in messages])
 
 
-_MESSAGES = attrgetter("messages")
 _MAX_PATTERNS = 10_000
-_NOTHING = _Turns()
+_NOTHING = Turns()
+_NO_ID = " "  # an id that cannot be one
+_ROLE, _CONTENT, _ROW_ID = attrgetter("role"), attrgetter("content"), attrgetter("row_id")
+_NO_ITEM: dict[str, Any] = {}
 _ENCODER = msgspec.json.Encoder()

@@ -1,7 +1,7 @@
 """What is this file? Its first bytes decide; its name only breaks ties.
 
 Refuses, with the reason, everything that cannot hold rows: pictures, programs, archives, the login page that a wrong
-token gets instead of the file. Parquet is recognised and refused: it needs a library that this version does not have.
+token gets instead of the file. Parquet is told apart before this module is asked (`parquet_rows.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tasks.ingest.errors import FileCode, UnreadableFile
 
 Compression = Literal["", "gzip", "zstd"]
 Encoding = Literal["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
-Kind = Literal["jsonl", "json array", "json", "csv"]
+Kind = Literal["jsonl", "json array", "json", "csv", "parquet"]
 
 HEAD_BYTES = 64 << 10
 
@@ -39,7 +39,11 @@ _BINARY: tuple[tuple[bytes, str], ...] = (
     (b"7z\xbc\xaf", "a 7z archive"),
     (b"BZh", "a bzip2 file; use gzip or zstd"),
     (b"\xfd7zXZ", "an xz file; use gzip or zstd"),
-    (b"PAR1", "Parquet, which this version cannot read yet; export it as JSONL or CSV"),
+    (
+        b"PAR1",
+        "Parquet inside another compression; upload the .parquet file itself, which is compressed already",
+    ),
+    (b"PARE", "encrypted Parquet; write it without encryption"),
 )
 _TELLING_COLUMNS = frozenset(
     ("messages", "conversations", "prompt", "question", "instruction", "text", "input")
@@ -96,7 +100,7 @@ def kind_of(head: bytes, file_name: str, *, complete: bool) -> Kind:
         return "jsonl"
     if re.search(r"\.(csv|tsv)(\.|$)", name) or _looks_like_csv(start):
         return "csv"
-    raise _unsupported(file_name, "neither JSONL, JSON nor CSV was found in it")
+    raise _unsupported(file_name, "neither JSONL, JSON, CSV nor Parquet was found in it")
 
 
 def delimiter_of(header: str) -> str:
@@ -105,9 +109,9 @@ def delimiter_of(header: str) -> str:
 
 
 def _is_plain(head: bytes) -> bool:
-    """False when there are NULs or more than a few control characters."""
-    control = sum(head.count(bytes((code,))) for code in (*range(1, 9), *range(14, 32)))
-    return b"\x00" not in head and control <= len(head) // 50
+    """False when there are more than a few control characters; one NUL spoils a row, not a file."""
+    control = sum(head.count(bytes((code,))) for code in (*range(9), *range(14, 32)))
+    return control <= len(head) // 50
 
 
 def _without_bom(head: bytes) -> Encoding | None:
@@ -144,7 +148,7 @@ def _unsupported(file_name: str, why: str) -> UnreadableFile:
     return _refused(
         "unsupported_type",
         file_name,
-        f"{why}. Supported are .jsonl, .json and .csv, also compressed with gzip or zstd",
+        f"{why}. Supported are .jsonl, .json and .csv, also compressed with gzip or zstd, and .parquet",
     )
 
 

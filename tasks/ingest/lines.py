@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from tasks.ingest.errors import BadRow
 
 PREVIEW_BYTES = 1_000
 
@@ -31,6 +34,15 @@ class Element:
 
     line: int
     text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRow:
+    """One row of a table: its object, or what is wrong with it. `text` is how it stands in the file."""
+
+    line: int
+    text: bytes
+    value: dict[str, Any] | BadRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -20,9 +22,47 @@ from storage.digests import (
 from storage.manifests import FIRST_LINES
 from storage.rows import Row, encode
 from tasks.ingest.errors import BadRow
-from tasks.ingest.fast import FastRow, encoded, record
+from tasks.ingest.fast import Numbers, Plain, encoded
 from tasks.rules.limits import Limits
 from tasks.rules.validation import Code, RowProblem, check_row, explain
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Plain rows ready to be written. `sums[n]` are the counts of the valid ones among the first n."""
+
+    plain: Plain
+    errors: list[str]
+    tokens: list[int]
+    keys: list[int]
+    own_keys: list[int]
+    sums: Numbers
+
+    @staticmethod
+    def of(rows: Plain, new: list[bool], digests: bytes, own_keys: list[int]) -> Prepared:
+        tokens = -(-rows.characters // 4)
+        answers = tokens * rows.answer_characters // np.maximum(1, rows.characters)
+        sums = np.zeros((len(rows) + 1, 7), dtype=np.int64)
+        facts: tuple[Any, ...] = (
+            1,
+            rows.turns,
+            rows.turns <= 1,
+            tokens,
+            answers,
+            rows.answered,
+            rows.referenced,
+        )
+        valid = np.array(new, dtype=np.int64)
+        for column, values in enumerate(facts):
+            np.cumsum(valid * values, out=sums[1:, column])
+        return Prepared(
+            plain=rows,
+            errors=[""] * len(new) if all(new) else ["" if one else "duplicate" for one in new],
+            tokens=tokens.tolist(),
+            keys=np.frombuffer(digests, dtype="<u8")[::2].tolist(),  # what `conversation_key` gives
+            own_keys=own_keys,
+            sums=sums,
+        )
 
 
 class Recorder:
@@ -47,61 +87,67 @@ class Recorder:
         self._ids = DigestSet()
         self._told: dict[Code, int] = {}
 
-    def fast(self, rows: Sequence[FastRow], lines: Sequence[int]) -> None:
-        """Rows, with their lines, that are valid unless they repeat others: counted and encoded together."""
-        digests = [row.digest for row in rows]
-        together = b"".join(digests)
-        keys = np.frombuffer(together, dtype="<u8")[::2].tolist()  # what `conversation_key` gives
+    def prepared(self, rows: Plain) -> Prepared:
+        """Plain rows compared with all rows before them, with their ids; `fast` writes them."""
+        new = self._seen.add_many(rows.digests)
+        together = b"".join(rows.digests)
         names = together.hex()
-        records, errors, tokens = [], [], []
-        for at, (row, line, new) in enumerate(zip(rows, lines, self._seen.add_many(digests), strict=True)):
-            id = self._own_id(row.id) if row.id else ""
-            if id:
-                keys.append(id_key(id))
-            elif new:
-                id = f"r{names[32 * at : 32 * at + 24]}"  # what `content_id` gives
+        own = self._own_ids(rows.ids) if any(rows.ids) else []
+        for at, (record, is_new) in enumerate(zip(rows.records, new, strict=True)):
+            if own and own[at]:
+                record.id = own[at]
+            elif is_new:
+                record.id = f"r{names[32 * at : 32 * at + 24]}"  # what `content_id` gives
             else:
-                id = self._content_id(row.digest, new)
-            if not new:
-                self._reject(line, "duplicate", "")
-                self._writer.counts.invalid("duplicate", line)
-            records.append(record(row, id, self._file_name, line))
-            errors.append("" if new else "duplicate")
-            tokens.append(-(-row.characters // 4))
-        self._count(rows, errors, tokens)
-        self._writer.add_many(encoded(records), keys, errors, tokens)
-        self.rows += len(records)
+                record.id = self._content_id(rows.digests[at], False)
+        return Prepared.of(rows, new, together, [id_key(id) if id else 0 for id in own])
+
+    def fast(self, rows: Prepared, start: int, end: int) -> None:
+        """Write some of the prepared rows: counted and encoded together."""
+        if start == end:
+            return
+        self._count(rows, start, end)
+        keys = rows.keys[start:end]
+        if rows.own_keys:
+            keys += [key for key in rows.own_keys[start:end] if key]
+        errors, tokens = rows.errors[start:end], rows.tokens[start:end]
+        self._writer.add_many(encoded(rows.plain.records[start:end]), keys, errors, tokens)
+        self.rows += end - start
         self.last_was_bad = False
 
-    def _count(self, rows: Sequence[FastRow], errors: list[str], tokens: list[int]) -> None:
+    def _count(self, rows: Prepared, start: int, end: int) -> None:
         """Add the valid ones to the counts of the part at hand."""
         counts = self._writer.counts
-        valid = turns = single = all_tokens = output_tokens = with_output = with_reference = 0
-        for row, error, length in zip(rows, errors, tokens, strict=True):
-            if error:
-                continue
-            valid += 1
-            turns += row.turns
-            single += row.turns == 1
-            all_tokens += length
-            output_tokens += length * row.output_characters // row.characters
-            with_output += row.split < len(row.messages)
-            with_reference += row.split < len(row.messages) or bool(row.item.get("reference_answer"))
-            if "label" in row.item:
-                counts.named(tools=(), has_tools=False, label=row.item["label"])
+        valid, turns, single, tokens, answers, answered, referenced = (
+            rows.sums[end] - rows.sums[start]
+        ).tolist()
+        if valid < end - start:
+            for at in range(start, end):
+                if rows.errors[at]:
+                    self._reject(rows.plain.lines[at], "duplicate", "")
+                    counts.invalid("duplicate", rows.plain.lines[at])
         counts.rows += valid
         counts.valid_rows += valid
         counts.unlabelled += valid
         counts.turns += turns
         counts.single_turn += single
-        counts.input_tokens += all_tokens - output_tokens
-        counts.output_tokens += output_tokens
-        counts.with_output += with_output
-        counts.with_reference += with_reference
+        counts.input_tokens += tokens - answers
+        counts.output_tokens += answers
+        counts.with_output += answered
+        counts.with_reference += referenced
+        for label, error in zip(rows.plain.labels[start:end], rows.errors[start:end], strict=False):
+            if not error:
+                counts.named(tools=(), has_tools=False, label=label)
 
-    def careful(self, line: int, text: bytes, row: Row) -> None:
-        """A record that has still to be judged; `text` is how it stood in the file."""
-        error, tokens = check_row(row, self._limits, self._count_tokens)
+    def judged(self, row: Row) -> tuple[Code | Literal[""], int]:
+        """A row's first error by itself, and its tokens."""
+        return check_row(row, self._limits, self._count_tokens)
+
+    def careful(
+        self, line: int, text: bytes, row: Row, judged: tuple[Code | Literal[""], int] | None = None
+    ) -> None:
+        """A record, judged or still to be judged; `text` is how it stood in the file."""
+        error, tokens = judged or self.judged(row)
         digest = conversation_digest(row.messages)
         name = digest if not error else text_digest(digest)  # an invalid row is nobody's first
         new = self._seen.add(name)
@@ -142,12 +188,19 @@ class Recorder:
         """The uploaded id if it is the first of its kind, else ""."""
         return id if id and self._ids.add(text_digest(id.encode("utf-8", "surrogatepass"))) else ""
 
+    def _own_ids(self, ids: Sequence[str]) -> list[str]:
+        """`_own_id` of many."""
+        given = [text_digest(id.encode("utf-8", "surrogatepass")) for id in ids if id]
+        first = iter(self._ids.add_many(given))
+        return [id if id and next(first) else "" for id in ids]
+
     def _content_id(self, digest: bytes, new: bool) -> str:
         return content_id(digest, 1 if new else 1 + self._again.next(digest))
 
     def _label(self, row: Row) -> None:
         for name in ("topic", "topic_confidence", "topic_method", "is_generated"):
-            if value := getattr(row, name):
+            value = getattr(row, name)
+            if value is not None and value is not False:  # a confidence of 0 is one
                 self._writer.set(name, value)
 
     def _reject(self, line: int, code: Code, detail: str) -> None:

@@ -10,18 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from storage.rows import Input, Message, Output, Row, split_conversation
+from tasks.ingest.careful import read_value
 from tasks.ingest.errors import BadRow
+from tasks.rules.limits import Limits
 from tasks.rules.validation import structure_problem
 
 Shape = Literal[
     "record", "chat", "preference", "ShareGPT", "instruction", "prompt/completion", "classification"
 ]
 
-_PROMPT = ("prompt", "question", "input")
-_COMPLETION = ("completion", "response", "answer", "output")
+PROMPT = ("prompt", "question", "input")
+COMPLETION = ("completion", "response", "answer", "output")
+ANSWERS = ("output", "response", "completion", "answer")
 _CHOSEN = ("chosen", "preferred_output")
 _REJECTED = ("rejected", "non_preferred_output")
-_SHAREGPT_ROLES = {
+SHAREGPT_ROLES = {
     "human": "user",
     "gpt": "assistant",
     "chatgpt": "assistant",
@@ -32,7 +35,10 @@ _SHAREGPT_ROLES = {
     "function_response": "tool",
 }
 _OWN = frozenset(("valid", "errors", "error", "tokens", "raw", "problem", "previous_topic", "score"))
-_MAX_ID = 200
+_STRUCTURED = frozenset(
+    ("messages", "conversations", "input", "output", "tools", "tool_choice", *_CHOSEN, *_REJECTED)
+)
+MAX_ID = 200
 
 
 def recognise(value: Mapping[str, Any]) -> Shape:
@@ -49,7 +55,7 @@ def recognise(value: Mapping[str, Any]) -> Shape:
         return "instruction"
     if "text" in value and "label" in value:
         return "classification"
-    if _has(value, _PROMPT):
+    if _has(value, PROMPT):
         return "prompt/completion"
     columns = ", ".join(sorted(map(str, value))[:5]) or "nothing"
     raise BadRow("missing_input", f"found only {columns[:200]}")
@@ -64,6 +70,20 @@ def to_row(value: Mapping[str, Any]) -> tuple[Shape, Row]:
     if found:
         raise BadRow("invalid_data_structure", found)
     return shape, row
+
+
+def with_structures(value: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """A row of a table, in which cells that hold lists or objects as text are read as such; what is no JSON stays text."""
+    return {name: _structure(cell, limits) if name in _STRUCTURED else cell for name, cell in value.items()}
+
+
+def _structure(cell: Any, limits: Limits) -> Any:
+    if not isinstance(cell, str) or cell.lstrip()[:1] not in ("[", "{"):
+        return cell
+    try:
+        return read_value(cell, limits)
+    except BadRow:
+        return cell
 
 
 def _has(value: Mapping[str, Any], names: tuple[str, ...]) -> bool:
@@ -128,7 +148,8 @@ def _sharegpt_message(turn: Any) -> Message:
     if "role" in turn:
         return turn
     speaker = str(turn.get("from", ""))
-    return {"role": _SHAREGPT_ROLES.get(speaker, speaker), "content": turn.get("value")}
+    more = {name: value for name, value in turn.items() if name not in ("from", "value")}
+    return {"role": SHAREGPT_ROLES.get(speaker, speaker), "content": turn.get("value"), **more}
 
 
 def _instruction(rest: dict[str, Any]) -> Row:
@@ -136,13 +157,13 @@ def _instruction(rest: dict[str, Any]) -> Row:
     parts = [part for part in (instruction, given) if part]
     if not all(isinstance(part, str) for part in parts):
         raise BadRow("invalid_data_structure", "instruction and input are not text")
-    answer = _take(rest, ("output", "response", "completion", "answer"))
+    answer = _take(rest, ANSWERS)
     messages = [*_system(rest), {"role": "user", "content": "\n\n".join(parts)}]
     return _conversation([*messages, *_messages(answer or [], role="assistant")], rest)
 
 
 def _prompt(rest: dict[str, Any]) -> Row:
-    prompt, completion = _take(rest, _PROMPT), _take(rest, _COMPLETION)
+    prompt, completion = _take(rest, PROMPT), _take(rest, COMPLETION)
     messages = [*_system(rest), *_messages(prompt, role="user")]
     return _conversation([*messages, *_messages(completion or [], role="assistant")], rest)
 
@@ -156,7 +177,7 @@ def _classification(rest: dict[str, Any]) -> Row:
 
 
 def _preference(rest: dict[str, Any]) -> Row:
-    prompt = _take(rest, _PROMPT)
+    prompt = _take(rest, PROMPT)
     chosen, rejected = _take(rest, _CHOSEN), _take(rest, _REJECTED)
     better, worse = _messages(chosen, role="assistant"), _messages(rejected, role="assistant")
     if isinstance(prompt, dict):
@@ -216,8 +237,12 @@ def _tools(value: Any) -> list[Any] | None:
 
 
 def _system(rest: dict[str, Any]) -> list[Message]:
-    given = rest.pop("system", None)
-    return [{"role": "system", "content": given}] if given and isinstance(given, str) else []
+    """The system message of a shape that has it as a column; anything but text stays a column."""
+    given = rest.get("system")
+    if given is not None and not isinstance(given, str):
+        return []
+    rest.pop("system", None)
+    return [{"role": "system", "content": given}] if given else []
 
 
 def _id(rest: dict[str, Any]) -> str:
@@ -225,7 +250,7 @@ def _id(rest: dict[str, Any]) -> str:
     given = rest.get("id")
     if isinstance(given, bool) or not isinstance(given, str | int):
         return ""
-    if not 0 < len(str(given)) <= _MAX_ID:
+    if not 0 < len(str(given)) <= MAX_ID:
         return ""
     return str(rest.pop("id"))
 

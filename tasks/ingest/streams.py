@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, cast
 
 import zstandard
@@ -13,6 +13,7 @@ from isal.igzip_lib import IsalError
 
 from tasks.ingest import formats
 from tasks.ingest.errors import UnreadableFile
+from tasks.ingest.zstd_frames import Frames
 from tasks.rules.limits import Limits
 
 PIECE_BYTES = 256 << 10
@@ -21,21 +22,22 @@ _RATIO_MATTERS_ABOVE = 64 << 20
 
 @dataclass(slots=True)
 class Progress:
-    """How far the reading has come. `cut` is set when the packed file ends before its end mark."""
+    """How far the reading has come. `cut` is set when the packed file ends before its end mark, `damaged` names parts that could
+    not be read."""
 
     read: int = 0
     expanded: int = 0
     compression: formats.Compression = ""
     encoding: formats.Encoding = "utf-8"
     cut: bool = False
+    damaged: list[str] = field(default_factory=list)
 
 
 def text_pieces(
     source: Iterable[bytes], file_name: str, limits: Limits, progress: Progress
 ) -> Iterator[bytes]:
     """The file's text as UTF-8 without a byte order mark. Raises `UnreadableFile`."""
-    packed = _limited(source, file_name, limits, progress)
-    head, packed = peek(packed, 16)
+    head, packed = peek(iter(source), 16)
     if not head:
         raise UnreadableFile("empty_file", file_name, "the file is empty")
     progress.compression = formats.compression_of(head)
@@ -64,7 +66,8 @@ def _chained(first: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _limited(source: Iterable[bytes], file_name: str, limits: Limits, progress: Progress) -> Iterator[bytes]:
+def limited(source: Iterable[bytes], file_name: str, limits: Limits, progress: Progress) -> Iterator[bytes]:
+    """The source in small pieces, counted. Raises `UnreadableFile` past the limit."""
     for chunk in source:
         progress.read += len(chunk)
         if progress.read > limits.max_file_bytes:
@@ -75,11 +78,11 @@ def _limited(source: Iterable[bytes], file_name: str, limits: Limits, progress: 
 
 
 def _expanded(packed: Iterator[bytes], file_name: str, limits: Limits, progress: Progress) -> Iterator[bytes]:
-    plain = _gunzip(packed, progress) if progress.compression == "gzip" else _unzstd(packed)
+    plain = _gunzip(packed, progress) if progress.compression == "gzip" else _unzstd(packed, progress)
     try:
         for piece in plain:
             progress.expanded += len(piece)
-            _refuse_bomb(file_name, limits, progress)
+            refuse_bomb(progress.expanded, file_name, limits, progress)
             yield piece
     except (IsalError, zstandard.ZstdError) as error:  # type: ignore[misc]  # the stub takes the class for an instance
         if not progress.expanded:
@@ -88,10 +91,11 @@ def _expanded(packed: Iterator[bytes], file_name: str, limits: Limits, progress:
         progress.cut = True  # what came out so far is whole; the end is missing
 
 
-def _refuse_bomb(file_name: str, limits: Limits, progress: Progress) -> None:
-    ratio = progress.expanded / max(1, progress.read)
-    bomb = progress.expanded > _RATIO_MATTERS_ABOVE and ratio > limits.max_expansion
-    if progress.expanded > limits.max_expanded_bytes or bomb:
+def refuse_bomb(expanded: int, file_name: str, limits: Limits, progress: Progress) -> None:
+    """Raises `UnreadableFile` when so many unpacked bytes are over a limit for what has been read."""
+    ratio = expanded / max(1, progress.read)
+    bomb = expanded > _RATIO_MATTERS_ABOVE and ratio > limits.max_expansion
+    if expanded > limits.max_expanded_bytes or bomb:
         limit = _megabytes(limits.max_expanded_bytes)
         why = f"unpacked it is over the limit of {limit}, or suspiciously much larger than packed ({ratio:,.0f} times)"
         raise UnreadableFile("expands_too_much", file_name, why)
@@ -115,12 +119,15 @@ def _gunzip(packed: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
     progress.cut = not unpacker.eof
 
 
-def _unzstd(packed: Iterator[bytes]) -> Iterator[bytes]:
+def _unzstd(packed: Iterator[bytes], progress: Progress) -> Iterator[bytes]:
     """All frames of a zstd file. The window is bounded, so that a header cannot ask for gigabytes."""
     unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-    reader = unpacker.stream_reader(cast(IO[bytes], _Reader(packed)), read_across_frames=True)
+    frames = Frames()
+    source = cast(IO[bytes], _Reader(frames.watch(packed)))
+    reader = unpacker.stream_reader(source, read_across_frames=True)
     while out := reader.read(PIECE_BYTES):
         yield out
+    progress.cut = not frames.whole
 
 
 class _Reader:

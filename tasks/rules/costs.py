@@ -113,6 +113,27 @@ def estimate_generation(
     return _priced(prices, [(model, calls * prompt_tokens, output)], calls, formula)
 
 
+def estimate_knowledge(
+    prices: PriceTable,
+    model: str,
+    *,
+    passage_tokens: int,
+    rows: int,
+    calls: int,
+    prompt_tokens: int = 500,
+    row_tokens: int = 140,
+) -> Estimate:
+    """Rows made of passages: every passage is read twice, once to write and once to check what was written.
+
+    `passage_tokens` counts a passage once for each kind of row that is asked of it; `calls` are those that write.
+    """
+    written = (model, calls * prompt_tokens + passage_tokens, rows * row_tokens)
+    checked = (model, calls * prompt_tokens + passage_tokens + rows * row_tokens, rows * 40)
+    formula = f"{calls} calls × {prompt_tokens} + {passage_tokens:,} tokens of passages in, {rows:,} rows × {row_tokens} out; "
+    formula += f"the same in again + {rows:,} rows × 40 out to check"
+    return _priced(prices, [written, checked], 2 * calls, formula)
+
+
 def estimate_dry_run(
     prices: PriceTable,
     base_model: str,

@@ -22,3 +22,7 @@ class Limits:
     max_columns: int = 200
     max_tokens: int = 8_000
     min_user_characters: int = 10
+    max_document_bytes: int = 30_000_000
+    max_document_pages: int = 1_000
+    max_document_characters: int = 5_000_000
+    max_documents: int = 50  # of one thread

@@ -115,7 +115,8 @@ async def _trained_on(ctx: StepContext, training: TrainingSummary) -> Manifest:
 
 def _validation_rows(ctx: StepContext, manifest: Manifest, share: float) -> tuple[tuple[Row, ...], Split]:
     """At most 100 rows of the side that the backend validated with, each topic in proportion."""
-    chosen = sides(ctx.deps.datasets, manifest, train=share)
+    began = ctx.workflow.training.started_at if ctx.workflow.training else None
+    chosen = sides(ctx.deps.datasets, manifest, train=share, blobs=ctx.deps.blobs, before=began)
     rows = tuple(ctx.deps.datasets.pick(manifest, chosen.where("validation")))
     kept = stratified_sample([row.topic for row in rows], rules.MAX_ROWS, seed=0)
     return tuple(rows[index] for index in kept), chosen.split

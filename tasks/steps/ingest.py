@@ -24,6 +24,7 @@ from tasks.steps.common import (
     save_report,
     standing_on,
 )
+from tasks.steps.find_near_duplicates import later
 from tasks.steps.overview import overview
 
 REPORT = "ingest"  # under the task's id: the overview, for a restart between reading and committing
@@ -50,7 +51,7 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
         view="overview",
         records=await dataset_record(ctx, manifest),
         drafts=drafts,
-        then=(Next("propose_topics", {"method": "auto"}),) if usable else (),
+        then=(Next("propose_topics", {"method": "auto"}), *later(manifest)) if usable else (),
     )
 
 

@@ -17,6 +17,7 @@ from tasks.rules.training import Method
 from tasks.step import Cancelled, Step, StepContext, StepError, StepReport
 from tasks.steps.answering import Judge, current_grader
 from tasks.steps.common import backend, newest_workflow, pinned_manifest, require_sending
+from tasks.steps.splitting import leakage_facts
 from tasks.steps.upload_dataset import Files, ensure_files, method_of, train_share
 from tasks.trainers.port import Trainer, TrainerRefused, TrainingJob, TrainingRequest
 
@@ -168,6 +169,7 @@ def _report(ctx: StepContext, plan: Plan, files: Files, job: TrainingJob, grader
         "hyperparameters": plan.hyperparameters,
         "synthetic_validation": split.synthetic_validation,
         "leakage": split.leakage,
+        "leakage_report": leakage_facts(files.sides),
         "estimate_usd": cost,
     }
     words = f"training {plan.begin_from} on {files.train_count:,} rows"

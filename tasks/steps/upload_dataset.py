@@ -18,7 +18,7 @@ from tasks.models.port import ModelUnavailable
 from tasks.rules.training import Method
 from tasks.step import Next, Step, StepContext, StepError, StepReport
 from tasks.steps.common import backend, pinned_manifest, require_sending
-from tasks.steps.splitting import Sides, jsonl, sides
+from tasks.steps.splitting import Sides, jsonl, leakage_facts, sides
 from tasks.trainers.port import Trainer, TrainerRefused, TrainerUnavailable
 
 FORMS: dict[Method, Callable[[Row], Json | None]] = {
@@ -78,6 +78,7 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
         "method": method,
         "synthetic_validation": split.synthetic_validation,
         "leakage": split.leakage,
+        "leakage_report": leakage_facts(files.sides),
         "notes": list(split.notes)[:10],
     }
     return StepReport(
@@ -96,8 +97,9 @@ async def ensure_files(
     """Both files at the backend, sent only when an earlier attempt has not. Raises `StepError`, `ModelUnavailable`."""
     datasets = ctx.deps.datasets
     await ctx.progress(0, 3, "splitting the rows")
-    chosen = await asyncio.to_thread(sides, datasets, manifest, train=train)
-    key = short_id("u", manifest.dataset_id, manifest.hash, method, f"{train:g}", nonce)
+    chosen = await asyncio.to_thread(sides, datasets, manifest, train=train, blobs=ctx.deps.blobs)
+    lock = (chosen.lock,) if chosen.lock else ()
+    key = short_id("u", manifest.dataset_id, manifest.hash, method, f"{train:g}", nonce, *lock)
     counts: dict[str, int] = {}
     ids: dict[str, str] = {}
     for place, side in enumerate(("train", "validation"), start=1):

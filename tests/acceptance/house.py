@@ -19,9 +19,11 @@ from agent.tooling import ToolContext
 from agent.tools import BY_NAME
 from bot.hands import Hands
 from bot.lanes import Lanes
-from bot.listeners import parse
+from bot.links import Links
+from bot.listeners import forms, parse
 from bot.people import People
 from bot.posting import Poster
+from bot.sharing import Sharing
 from storage.blobs_memory import MemoryBlobs
 from storage.datasets import Datasets
 from storage.manifests import Manifest
@@ -97,7 +99,13 @@ class House:
     """One workspace. `beside` is a house whose stores this one shares (another team on the same servers)."""
 
     def __init__(
-        self, *, team: str = "T0ONE", beside: House | None = None, start: float = START, **settings: Any
+        self,
+        *,
+        team: str = "T0ONE",
+        beside: House | None = None,
+        start: float = START,
+        share_bytes: int = 20_000_000,
+        **settings: Any,
     ) -> None:
         given = {
             "openai_base_url": "http://model.test/v1",
@@ -145,7 +153,9 @@ class House:
             commands=None,  # type: ignore[arg-type]
             posted=lambda: None,
         )
-        self.poster = Poster(api=self.slack, state=self.state)  # type: ignore[arg-type]
+        sharing = Sharing(api=self.slack, state=self.state, blobs=self.blobs, max_bytes=share_bytes)  # type: ignore[arg-type]
+        links = Links(blobs=self.blobs, secret="links", base_url="https://bot.example", clock=self.clock)
+        self.poster = Poster(api=self.slack, state=self.state, links=links, sharing=sharing)  # type: ignore[arg-type]
         self.thread = ""
         self.events: list[OutboxEvent] = []
         self.arrivals: list[parse.Arrival] = []
@@ -239,6 +249,61 @@ class House:
         await self._arrive(parse.action(body, team=self.tenant.team))
         await self.settle()
 
+    # ------------------------------------------------------------ modals and shortcuts
+
+    @property
+    def modal(self) -> Json:
+        """The topmost open modal."""
+        return self.slack.stack[-1]
+
+    @property
+    def modal_words(self) -> str:
+        return json.dumps(self.modal["blocks"], ensure_ascii=False)
+
+    async def tap(self, action: str, value: str = "", *, user: str = OWNER, **held: str) -> None:
+        """A click or a choice in the topmost modal; `held` are other elements' values, by action id (dots as they are)."""
+        self.now += 1
+        body = {
+            "user": {"id": user, "team_id": self.tenant.team},
+            "team": {"id": self.tenant.team},
+            "container": {"type": "view", "view_id": self.modal["id"]},
+            "view": {**self.modal, "state": {"values": state_of(self.modal, {**held, action: value})}},
+            "trigger_id": f"trigger{self.now}",
+            "actions": [{"action_id": action, "value": value, "action_ts": f"{self.now:.6f}"}],
+        }
+        await self._arrive(parse.action(body, team=self.tenant.team))
+        await self.settle()
+
+    async def submit(self, *, user: str = OWNER, **values: Any) -> dict[str, str]:
+        """Send the topmost modal's form, changed by block id; the inline errors, or {} when it was taken."""
+        self.now += 1
+        view = {**self.modal, "hash": str(self.now), "state": {"values": state_of(self.modal, values)}}
+        if errors := forms.errors_of(view):
+            return errors
+        self.slack.stack.pop()
+        team = self.tenant.team
+        body = {"user": {"id": user, "team_id": team}, "team": {"id": team}, "view": view}
+        await self._arrive(parse.submission(body, team=self.tenant.team, at=self.now))
+        await self.settle()
+        return {}
+
+    async def shortcut(self, ts: str, *, thread_ts: str = "", user: str = OWNER) -> None:
+        """ "Add to dataset" on a message of the channel."""
+        self.now += 1
+        body = {
+            "type": "message_action",
+            "callback_id": "add_to_dataset",
+            "trigger_id": f"trigger{self.now}",
+            "action_ts": f"{self.now:.6f}",
+            "message_ts": ts,
+            "team": {"id": self.tenant.team},
+            "user": {"id": user, "team_id": self.tenant.team},
+            "channel": {"id": CHANNEL, "name": "support"},
+            "message": {"type": "message", "ts": ts, "text": "", "thread_ts": thread_ts or ts},
+        }
+        await self._arrive(parse.shortcut(body, team=self.tenant.team))
+        await self.settle()
+
     async def _arrive(self, arrival: parse.Arrival | None) -> None:
         if arrival is None:
             return
@@ -264,7 +329,7 @@ class House:
                 break
         else:
             raise AssertionError("it never comes to rest")
-        assert not self.slack.faults
+        assert not self.slack.faults, self.slack.faults[:3]
 
     async def _lanes(self) -> bool:
         ready = [lane for tenant, lane in await self.state.ready(50) if tenant == self.tenant]
@@ -371,6 +436,31 @@ class House:
             evidence=self.thread,
         )
         return await BY_NAME[name].call(ctx, arguments or {})
+
+
+def state_of(view: Json, changed: dict[str, str]) -> Json:
+    """`state.values` of a modal whose elements hold what they began with, or what `changed` says by block or action id."""
+    values: Json = {}
+    for block in view["blocks"]:
+        for element in [block.get("element"), block.get("accessory"), *block.get("elements", [])]:
+            if element and element.get("type") == "checkboxes":
+                ticked = [option["value"] for option in element.get("initial_options", [])]
+                held = changed.get(block.get("block_id", ""), ticked)
+                chosen = {"selected_options": [{"value": value} for value in held]}
+                values.setdefault(block["block_id"], {})[element["action_id"]] = chosen
+            if not element or element.get("type") not in (
+                "plain_text_input",
+                "static_select",
+                "radio_buttons",
+            ):
+                continue
+            action = element["action_id"]
+            first = element.get("initial_value") or (element.get("initial_option") or {}).get("value")
+            held = changed.get(action, changed.get(block.get("block_id", ""), first))
+            chosen = {"selected_option": {"value": held} if held else None}
+            kept = {"value": held} if element["type"] == "plain_text_input" else chosen
+            values.setdefault(block.get("block_id") or action, {})[action] = kept
+    return values
 
 
 def jsonl(rows: Sequence[Json]) -> bytes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.sandbox.workspace.block_kit import validate_message, validate_view
+from bot.slack_api import SlackRefused
 from storage.records import Json
 
 
@@ -47,6 +48,15 @@ class Slack:
     members: dict[str, set[str]] = field(default_factory=dict)
     calls: list[tuple[str, Json]] = field(default_factory=list)
     count: int = 0
+    sent: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # uploads that nobody sees yet
+    shared: list[tuple[str, str, str, bytes]] = field(default_factory=list)  # channel, thread, name, bytes
+    stack: list[Json] = field(
+        default_factory=list
+    )  # open modals of the one person who acts, the topmost last
+    threads: dict[str, list[Json]] = field(
+        default_factory=dict
+    )  # what conversations.replies answers, by thread
+    names: dict[str, str] = field(default_factory=dict)  # what people are called
 
     async def call(self, method: str, **params: Any) -> Json:
         self.calls.append((method, params))
@@ -58,9 +68,31 @@ class Slack:
             case "views.open" | "views.publish":
                 self.faults += validate_view(params["view"])
                 self.modals.append(params["view"])
+                if method == "views.open":
+                    self.stack.clear()
+                    return {"ok": True, "view": self._stacked(params["view"])}
+            case "views.push":
+                self.faults += validate_view(params["view"])
+                if len(self.stack) >= 3:
+                    raise SlackRefused(method, "push_limit_reached")
+                return {"ok": True, "view": self._stacked(params["view"])}
+            case "views.update":
+                self._redrawn(params)
+            case "conversations.replies":
+                if params["ts"] not in self.threads:
+                    raise SlackRefused(method, "thread_not_found")
+                return {"ok": True, "messages": self.threads[params["ts"]]}
+            case "chat.getPermalink" if params["message_ts"] in self.threads:
+                return {
+                    "ok": True,
+                    "permalink": f"https://slack.test/{params['channel']}/{params['message_ts']}",
+                }
             case "users.info":
                 who = params["user"]
-                return {"user": {"id": who, "team_id": self.team, "is_restricted": who in self.guests}}
+                described = {"id": who, "team_id": self.team, "is_restricted": who in self.guests}
+                return {"user": described | ({"real_name": self.names[who]} if who in self.names else {})}
+            case "files.completeUploadExternal":
+                return self._completed(params)
             case "conversations.members":
                 return {"members": sorted(self.members.get(params["channel"], set()))}
         return {"ok": True}
@@ -74,6 +106,39 @@ class Slack:
             self.faults.append(f"not a picture with a description: {title}")
         self.count += 1
         return f"F{self.count}"
+
+    def _stacked(self, view: Json) -> Json:
+        self.count += 1
+        held = {
+            **view,
+            "id": f"V{self.count}",
+            "previous_view_id": self.stack[-1]["id"] if self.stack else None,
+        }
+        held["root_view_id"] = self.stack[0]["id"] if self.stack else held["id"]
+        self.stack.append(held)
+        return held
+
+    def _redrawn(self, params: Json) -> None:
+        self.faults += validate_view(params["view"])
+        view = next((one for one in self.stack if one["id"] == params["view_id"]), None)
+        if view is None:
+            raise SlackRefused("views.update", "not_found")
+        view.update(params["view"])
+
+    async def send_file(self, *, name: str, size: int, chunks: AsyncIterator[bytes]) -> str:
+        data = b"".join([chunk async for chunk in chunks])
+        if len(data) != size:
+            self.faults.append(f"{name} was announced with {size} bytes and came with {len(data)}")
+        self.count += 1
+        self.sent[f"F{self.count}"] = (name, data)
+        return f"F{self.count}"
+
+    def _completed(self, params: Json) -> Json:
+        """Files become visible, in the thread that is named."""
+        for one in params["files"]:
+            name, data = self.sent[one["id"]]
+            self.shared.append((params["channel_id"], str(params.get("thread_ts") or ""), name, data))
+        return {"ok": True, "files": params["files"]}
 
     def _posted(self, method: str, params: Json) -> Json:
         self.count += 1

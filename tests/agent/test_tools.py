@@ -167,6 +167,9 @@ async def test_what_is_allowed_follows_from_what_stands() -> None:
         ("deploy_model", "deploy"),
         ("try_model", "try_model"),
         ("export_dataset", "export"),
+        ("prepare_dataset", "prepare_dataset"),
+        ("write_dataset_card", "dataset_card"),
+        ("compare_dataset_versions", "compare_versions"),
     ],
 )
 def test_a_tool_needs_what_its_operation_needs(tool: str, operation: str) -> None:
@@ -404,7 +407,8 @@ async def test_a_grader_is_proposed_with_shares_and_a_diff() -> None:
     [
         ({}, "Give one of"),
         ({"config": {"criteria": [{"name": "A", "description": "", "weight": 0.4}]}}, "sum to"),
-        ({"grader_type": "script", "config": {"language": "javascript", "source": "x"}}, "JavaScript"),
+        ({"grader_type": "script", "config": {"language": "javascript", "source": "x"}}, "x is not defined"),
+        ({"grader_type": "script", "config": {"language": "perl", "source": "x"}}, "javascript"),
         ({"grader_type": "script", "config": {"source": "def grade(sample, item):\n    return ("}}, ""),
         ({"config": {"criteria": CRITERIA["criteria"], "prompt": "{{item.nope}}"}}, "item.nope"),
     ],

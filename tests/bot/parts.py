@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from agent.tools import BY_NAME
@@ -23,6 +23,7 @@ class FakeSlack:
         self.script = {name.replace("_", "."): list(steps) for name, steps in script.items()}
         self.number = 0
         self.uploads = 0
+        self.sent: dict[str, tuple[str, bytes]] = {}  # files by id: name and bytes
         self.members: dict[str, set[str]] = {}
         self.guests: set[str] = set()
 
@@ -53,6 +54,14 @@ class FakeSlack:
     async def upload_image(self, *, name: str, title: str, data: bytes, alt: str) -> str:
         self.uploads += 1
         return f"F{self.uploads}"
+
+    async def send_file(self, *, name: str, size: int, chunks: AsyncIterator[bytes]) -> str:
+        if self.script.get("upload"):
+            raise self.script["upload"].pop(0)
+        data = b"".join([chunk async for chunk in chunks])
+        assert len(data) == size
+        self.sent[f"F{len(self.sent) + 1}"] = (name, data)
+        return f"F{len(self.sent)}"
 
     def of(self, method: str) -> list[Json]:
         return [params for name, params in self.calls if name == method]

@@ -202,30 +202,30 @@ async def test_generation_by_form_names_count_and_topics() -> None:
     assert (proposal.payload["total"], proposal.payload["strategy"]) == (6, "few_shot")
 
 
+async def test_the_form_takes_a_scenario_and_what_varies_in_it() -> None:
+    desk = Desk()
+    await desk.scene.workflow(topics=TOPICS)
+    values = {
+        "count": "4",
+        "strategy": "scenario_expansion",
+        "mode": "sft",
+        "topics": [topic_key("complaints")],
+        "base_scenario": "A parcel is late",
+        "aspects": "abroad\ntone: calm, angry\n",
+        "tool_patterns": "find_order → refund_order",
+    }
+    assert await desk.send("generation", values) == ""
+    (proposal,) = await desk.scene.proposals()
+    params = proposal.payload["params"]
+    assert (params["generation_mode"], params["base_scenario"]) == ("sft", "A parcel is late")
+    assert params["aspects"] == ["abroad", "tone: calm, angry"]
+    assert params["tool_patterns"] == [["find_order", "refund_order"]]
+    assert proposal.payload["combinations"] == 2 * 2 * 12 * 3
+
+
 async def test_a_form_without_its_workflow_says_so() -> None:
     desk = Desk()
     assert "no workflow" in await desk.send("goal", {"goal": "be kind"})
-
-
-async def test_doubtful_rows_are_paged_and_a_pick_is_kept() -> None:
-    from tests.agent.scene import row
-
-    desk = Desk()
-    doubtful = [replace_confidence(row(place, topic="billing"), 0.4) for place in range(12)]
-    await desk.scene.workflow(rows=doubtful, topics=TOPICS)
-    events = await actions.act(desk.bot, await click(desk.bot, clicked("review.open", "w1")))
-    (card,) = events
-    assert card.kind == "review" and len(card.data["records"]) == actions.REVIEW_ROWS and card.data["cursor"]
-    picked = card.data["records"][0]["id"]
-    assert "Saved" in await desk.press(f"review.pick:{picked}", topic_key("complaints"), id="c2")
-    assert "changed meanwhile" in await desk.press(f"review.pick:{picked}", "unknown", id="c3")
-    assert (await desk.scene.current()).dataset_version > 2
-
-
-def replace_confidence(row: Any, confidence: float) -> Any:
-    import msgspec
-
-    return msgspec.structs.replace(row, topic_confidence=confidence)
 
 
 async def test_feedback_is_thanked_for() -> None:

@@ -36,6 +36,12 @@ def view_of(name: str, values: dict[str, Any], metadata: dict[str, Any] | None =
     ("name", "values", "wrong"),
     [
         ("goal", {"goal": "be helpful"}, ""),
+        ("row_add", {"text": "Where is it?"}, ""),
+        ("row_add", {"text": " "}, "text"),
+        ("row_thread", {"role_0": "user", "turn_0": "Where is it?", "workflow": "w1", "topic": "w1|k"}, ""),
+        ("row_thread", {"role_0": "assistant", "turn_0": "Here."}, "role_0"),
+        ("row_thread", {"role_0": "user", "turn_0": ""}, "role_0"),
+        ("row_thread", {"role_0": "user", "turn_0": "Hm?", "workflow": "w1", "topic": "w2|k"}, "topic"),
         ("goal", {"goal": " "}, "goal"),
         ("topics", {"outline_0": "Billing\n  Refunds"}, ""),
         ("topics", {"outline_0": "Billing\n  Refunds\n  Refunds", "outline_1": ""}, ""),
@@ -49,12 +55,17 @@ def view_of(name: str, values: dict[str, Any], metadata: dict[str, Any] | None =
         ("grader", {"kind": "preset", "preset": ""}, "preset"),
         ("grader", {"kind": "preset", "preset": "quality"}, ""),
         ("grader", {"kind": "script", "script": "def grade(sample, item):\n    return 1.0"}, ""),
-        ("grader", {"kind": "script", "script": "function evaluate(input) { return 1 }"}, "script"),
+        ("grader", {"kind": "script", "script": "function evaluate(input) { return 1 }"}, ""),
+        ("grader", {"kind": "script", "script": "function grade(input) { return 1 }"}, "script"),
         ("grader", {"kind": "script", "script": "def other(a, b):\n    return 1"}, "script"),
         ("generation", {"count": "30"}, ""),
         ("generation", {"count": "many"}, "count"),
         ("generation", {"count": "0"}, "count"),
         ("generation", {"count": "1,000"}, ""),
+        ("bootstrap", {"goal": "be kind", "topic_count": "6", "count": "20"}, ""),
+        ("bootstrap", {"goal": "", "topic_count": "6", "count": "20"}, "goal"),
+        ("bootstrap", {"goal": "be kind", "topic_count": "1", "count": "20"}, "topic_count"),
+        ("bootstrap", {"goal": "be kind", "topic_count": "6", "count": "0"}, "count"),
         ("training", {"train_split": "0.9", "epochs": ""}, ""),
         ("training", {"train_split": "nan", "epochs": "0"}, "train_split"),
         ("try", {"prompt": ""}, "prompt"),
@@ -105,7 +116,24 @@ CHOICES = [Choice(HOSTILE, f"v{i}") for i in range(150)]
             META, count=50, strategy="v1", strategies=CHOICES[:4], topics=CHOICES, chosen=["v3"]
         ),
         modals.generation(META, count=50, strategy="", strategies=CHOICES[:4], topics=[], chosen=[]),
+        modals.generation(
+            META,
+            count=5,
+            strategy="v2",
+            strategies=CHOICES[:5],
+            topics=CHOICES,
+            chosen=[],
+            more={
+                "generation_mode": "sft",
+                "base_scenario": HOSTILE * 9,
+                "aspects": HOSTILE * 9,
+                "tool_patterns": HOSTILE,
+            },
+        ),
+        modals.bootstrap(META, ""),
+        modals.bootstrap(META, HOSTILE * 9),
         modals.training(META, epochs="2", train_split="0.9", effort="high", rows=HOSTILE),
+        modals.export(META, CHOICES[:11]),
         modals.try_model(META),
         modals.override(META, "Train anyway"),
     ],
@@ -116,3 +144,22 @@ def test_slack_takes_the_modal(view: dict[str, Any]) -> None:
 
 def test_an_outline_beyond_a_modal_is_not_forced_into_one() -> None:
     assert modals.topics(META, "\n".join(f"Topic {i} {'x' * 80}" for i in range(600))) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "wrong"),
+    [
+        ({"turn_0": "Where is it?", "col_0": "any words", "col_1": "[1, 2]"}, set()),
+        ({"turn_0": " ", "turn_1": "Here."}, {"turn_0"}),
+        ({"turn_0": "Where is it?", "col_1": "not json"}, {"col_1"}),
+        ({"turn_0": "Where is it?", "col_1": ""}, set()),
+    ],
+)
+def test_an_edited_row_keeps_a_user_and_readable_columns(values: dict[str, Any], wrong: set[str]) -> None:
+    metadata = {"turns": ["user", "assistant"], "kinds": "sj"}
+    assert set(forms.errors_of(view_of("row_edit", values, metadata))) == wrong
+
+
+def test_turns_that_the_form_does_not_show_may_be_the_users() -> None:
+    metadata = {"turns": ["", "user"], "kinds": ""}
+    assert forms.errors_of(view_of("row_edit", {"turn_1": " "}, metadata)) == {}

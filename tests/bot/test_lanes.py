@@ -13,7 +13,7 @@ from bot.lanes import Lanes
 from bot.uploads import title_of
 from storage import keys
 from storage.errors import LostLease
-from storage.records import Dataset, InboxItem, OutboxEvent, Task, Workflow
+from storage.records import Dataset, InboxItem, OutboxEvent, Task, WaitingFile, Workflow
 from tests.agent.scene import CHANNEL, LANE, TENANT, THREAD, Scene, says
 from tests.bot.parts import FakeSlack, hands, texts
 
@@ -126,21 +126,38 @@ async def test_a_wrong_type_gets_a_clear_answer_where_we_are_spoken_to(name: str
     assert await house.workflows() == ()
 
 
-async def test_of_two_files_the_first_is_taken_and_the_other_is_named() -> None:
+async def test_of_two_files_the_first_is_taken_and_the_other_is_offered() -> None:
     house = House()
     await house.accept(file_item("a.jsonl", "b.jsonl"))
     await house.work()
-    assert house.downloads.fetched == ["a.jsonl"]
-    assert "b.jsonl" in texts(await house.shown("notice"))
+    assert house.downloads.fetched == ["a.jsonl", "b.jsonl"]
+    (card,) = await house.shown("second_file")
+    assert [file["name"] for file in card.data["files"]] == ["b.jsonl"]
+    assert len(await house.scene.state.find(TENANT, Task, "task:open")) == 1
 
 
-async def test_a_second_file_in_a_thread_is_explained() -> None:
+async def test_a_second_file_in_a_thread_waits_for_a_word() -> None:
     house = House()
     await house.scene.workflow()
-    await house.accept(file_item("more.jsonl"))
+    item = file_item("more.jsonl")
+    for _ in range(2):  # killed after the commit: another process begins anew
+        house.scene.state._room(TENANT).seen.discard(item.id)
+        await house.accept(item)
+        await house.work()
+    (card,) = await house.shown("second_file")
+    assert [file["name"] for file in card.data["files"]] == ["more.jsonl"]
+    assert len(await house.scene.state.find(TENANT, WaitingFile, "waiting:workflow:w1")) == 1
+    assert await house.scene.state.find(TENANT, Task, "task:open") == ()
+
+
+async def test_a_file_that_cannot_be_had_spoils_no_other_of_its_message() -> None:
+    house = House(troubles=(FileProblem("The file was deleted."),))
+    await house.accept(file_item("a.jsonl", "b.jsonl"))
     await house.work()
-    assert house.downloads.fetched == []
-    assert "new thread" in texts(await house.shown("notice"))
+    assert texts(await house.shown("notice")) == "The file was deleted."
+    assert [
+        dataset.file_name for dataset in await house.scene.state.find(TENANT, Dataset, "dataset:owner:U1")
+    ] == ["b.jsonl"]
 
 
 async def test_a_mended_file_is_taken_when_the_first_had_no_usable_row() -> None:
@@ -198,7 +215,7 @@ async def test_a_file_that_comes_during_a_turn_is_not_swallowed_by_it() -> None:
     await house.work()
     assert [item.id for item in await house.left()] == ["late"]
     await house.work()
-    assert "new thread" in texts(await house.shown("notice")) and await house.left() == ()
+    assert len(await house.shown("second_file")) == 1 and await house.left() == ()
 
 
 async def test_a_file_waits_until_an_unfinished_turn_is_over() -> None:

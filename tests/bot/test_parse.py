@@ -194,3 +194,55 @@ def test_no_payload_breaks_the_parser(body: dict[str, Any]) -> None:
         lambda: parse.command(body, at=1.0),
     ):
         read()
+
+
+def test_a_click_in_a_modal_goes_where_the_modal_belongs_with_everything_it_holds() -> None:
+    held = {
+        "filters_0": {
+            "rows.filter:topic": {"selected_option": {"value": "k"}},
+            "rows.filter:valid": {"selected_option": None},
+        },
+        "text_0": {"rows.filter:text": {"value": "gift"}},
+    }
+    view = {
+        "id": "V2",
+        "root_view_id": "V1",
+        "previous_view_id": "V1",
+        "callback_id": "rows",
+        "private_metadata": '{"channel": "C1", "thread_ts": "9.0", "n": 3}',
+        "state": {"values": held},
+    }
+    body = {
+        "user": {"id": "U1", "team_id": TEAM},
+        "container": {"type": "view", "view_id": "V2"},
+        "view": view,
+        "trigger_id": "t",
+        "actions": [{"action_id": "rows.page:next", "value": "next", "action_ts": "1.0"}],
+    }
+    arrival = parse.action(body, team=TEAM)
+    assert arrival and arrival.lane == "C1:9.0:clicks"
+    found = arrival.item.data["view"]
+    assert (found["id"], found["root"], found["previous"], found["metadata"]["n"]) == ("V2", "V1", "V1", 3)
+    assert found["held"] == {"rows.filter:topic": "k", "rows.filter:valid": "", "rows.filter:text": "gift"}
+
+
+def test_a_shortcut_on_a_message_names_its_thread_and_others_are_not_ours() -> None:
+    body = {
+        "type": "message_action",
+        "callback_id": "add_to_dataset",
+        "trigger_id": "t",
+        "action_ts": "20.5",
+        "message_ts": "9.5",
+        "user": {"id": "U1", "team_id": "T9"},
+        "team": {"id": TEAM},
+        "channel": {"id": "C1"},
+        "message": {"ts": "9.5", "thread_ts": "9.0", "text": "hi"},
+    }
+    arrival = parse.shortcut(body, team=TEAM)
+    assert arrival and arrival.lane == "C1:9.0:clicks"
+    assert (arrival.item.data["action"], arrival.item.data["message_ts"]) == ("shortcut.add", "9.5")
+    assert arrival.item.data["foreign"] and arrival.item.user == "U1"
+    alone = parse.shortcut({**body, "message": {"ts": "9.5"}}, team=TEAM)
+    assert alone and alone.lane == "C1:9.5:clicks"
+    assert parse.shortcut({**body, "callback_id": "other"}, team=TEAM) is None
+    assert parse.shortcut({"type": "shortcut", "callback_id": "add_to_dataset"}, team=TEAM) is None

@@ -87,12 +87,14 @@ def _categorise_and_review(hand: Hand) -> None:
     if not review.count():
         return
     review.click()
-    page_of_rows = hand.card("Which topic fits?")
-    hand.shots("review", page_of_rows)
-    choice = page_of_rows.locator("select").first
+    rows = hand.form("Review rows")
+    hand.shots("review", rows)
+    choice = rows.locator("select[aria-label='Pick a topic']").first
     other = choice.locator("option:not([disabled])").nth(1).get_attribute("value")
     choice.select_option(other)
+    hand.sees("Saved", where="dialog")
     hand.shot("review-picked")
+    hand.submit(rows, "Done")
 
 
 def _coverage_and_examples(hand: Hand) -> None:

@@ -191,23 +191,23 @@ def test_slacks_login_page_is_not_taken_for_a_dataset(stack: Stack) -> None:
     assert stack.workflow(walk.thread_ts, walk.person.channel) is None
 
 
-def test_of_two_files_in_one_message_the_first_is_taken_and_the_other_named(stack: Stack) -> None:
+def test_of_two_files_in_one_message_the_first_is_taken_and_the_other_offered(stack: Stack) -> None:
     walk = a_walk(stack)
     walk.thread_ts = walk.person.upload([("one.jsonl", lines(4).encode()), ("two.jsonl", lines(9).encode())])
     walk.heard(walk.thread_ts)
     walk.rest()
     assert walk.workflow.total_rows == 4 and len(walk.tasks("ingest")) == 1
-    assert "two.jsonl" in words(walk.card("One thread, one dataset"))
+    assert "two.jsonl" in words(walk.card("A further file"))
 
 
-def test_a_second_file_in_a_thread_changes_nothing(stack: Stack) -> None:
+def test_a_second_file_in_a_thread_changes_nothing_by_itself(stack: Stack) -> None:
     walk = a_walk(stack)
     walk.begin("one.jsonl", lines(4).encode())
     walk.rest()
     before = walk.workflow
     walk.heard(walk.person.upload([("two.jsonl", lines(9).encode())], thread_ts=walk.thread_ts))
     walk.rest()
-    assert walk.shows("This thread already works on")
+    assert walk.shows("A further file")
     assert (walk.workflow.dataset_id, walk.workflow.total_rows) == (before.dataset_id, 4)
 
 

@@ -116,7 +116,7 @@ class WorkspaceConfig:
     port: int = 4000
     public_url: str = ""
     commands: tuple[str, ...] = ("/finetune",)
-    shortcuts: tuple[Shortcut, ...] = ()
+    shortcuts: tuple[Shortcut, ...] = (Shortcut("add_to_dataset", "Add to dataset", "message"),)
     residents: tuple[Resident, ...] = RESIDENTS
     rooms: tuple[Room, ...] = ROOMS
     user_groups: tuple[UserGroup, ...] = field(

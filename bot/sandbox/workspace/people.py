@@ -177,7 +177,7 @@ async def _upload(hub: Hub, request: Request) -> Json:
 async def _sample(hub: Hub, args: Json) -> Json:
     """A sample dataset by name, shared as if the person had it on their disk."""
     path = seen.SAMPLES / Path(need(args, "name", "file_not_found")).name
-    if path.suffix != ".jsonl" or not path.exists():
+    if path.suffix not in seen.SAMPLE_TYPES or not path.exists():
         raise ApiError("file_not_found")
     _here(hub, args)
     stored = _new_file(hub, _user(hub, args), path.name, path.stat().st_size)

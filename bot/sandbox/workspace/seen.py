@@ -16,6 +16,7 @@ from .state import Conversation, Json
 
 SHOWN = 300
 SAMPLES = Path(__file__).parent.parent / "samples"
+SAMPLE_TYPES = (".jsonl", ".md", ".html")
 
 
 def snapshot(hub: Hub, args: Json) -> Json:
@@ -45,7 +46,7 @@ def snapshot(hub: Hub, args: Json) -> Json:
         "home": workspace.homes.get(user),
         "commands": list(workspace.config.commands),
         "shortcuts": [asdict(one) for one in workspace.config.shortcuts],
-        "samples": sorted(path.name for path in SAMPLES.glob("*.jsonl")),
+        "samples": sorted(path.name for path in SAMPLES.iterdir() if path.suffix in SAMPLE_TYPES),
     }
 
 

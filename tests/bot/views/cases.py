@@ -48,6 +48,28 @@ def samples(number: int, text: str) -> list[dict[str, Any]]:
     ]
 
 
+VARIETY: dict[str, Any] = {
+    "rows": 27,
+    "distinct": [0.5, 0.8, None],
+    "self_similarity": 0.3,
+    "near_duplicate_share": 0.0,
+    "real": {"rows": 27, "distinct": [0.4, 0.7, 0.9], "self_similarity": 0.4, "near_duplicate_share": None},
+}
+
+CLEANABLE = (
+    "remove_duplicates",
+    "near_duplicates",
+    "fix_formatting",
+    "empty_turns",
+    "refusals",
+    "personal_data",
+)
+
+
+def rejections(number: int, text: str) -> list[dict[str, Any]]:
+    return [{"code": "too_short", "message": text, "text": text} for _ in range(number)]
+
+
 def events(number: int, text: str) -> dict[str, dict[str, Any]]:
     """Every outbox kind's data with `number` of everything that repeats, made of `text`."""
     rows = [{"text": text, "topic": text, "persona": text, "seed": text} for _ in range(number)]
@@ -117,6 +139,32 @@ def events(number: int, text: str) -> dict[str, dict[str, Any]]:
             "typical": rows,
             "tokens_by": "estimated",
         },
+        "second_file": {
+            "workflow_id": "w1",
+            "name": text,
+            "rows": 500,
+            "files": [{"id": f"f{at}", "name": text, "size": 123_456 * at} for at in range(min(number, 10))],
+            "batch": "b1",
+            "by": "<@U1>",
+        },
+        "file_added": {
+            "mode": "merge",
+            "file_name": text,
+            "recognised": text,
+            "rows_in_file": 500,
+            **dict.fromkeys(("added", "replaced", "unchanged", "edited", "gone", "duplicates", "invalid"), 7),
+            "counts": codes,
+            "first_lines": {code: list(range(50)) for code in codes},
+            "mend": dict.fromkeys(codes, text),
+            "problems": [text] * number,
+            "file_problems": [text] * number,
+            "total": 1_007,
+            "valid_count": 1_000,
+            "dataset_version": 4,
+            "version_before": 2,
+            "balance_score": 0.5,
+            "unlabelled": 7,
+        },
         "categorised": {
             "assigned_count": 480,
             "low_confidence_count": 64,
@@ -126,15 +174,50 @@ def events(number: int, text: str) -> dict[str, dict[str, Any]]:
                 for i in range(number)
             },
             "by_method": {"keyword": 300, "llm": 100},
-            "tokens": {"llm": 1200},
+            "rows_by_stage": {"keyword": 300, "embedding": 80, "llm": 100, "uncategorised": 7},
+            "tokens": {"llm": 1200, "embedding": 900},
+            "asked_count": 107,
+            "reliability": {
+                "measured_on": 240,
+                "accuracy": 0.9,
+                "claimed": 0.88,
+                "ece": 0.021,
+                "against": "people",
+                "table": [
+                    {"low": low, "high": low + 0.1, "rows": 40, "claimed": low + 0.05, "right": low}
+                    for low in (0.5, 0.6, 0.7, 0.8, 0.9)
+                ],
+            },
         },
         "coverage": cover,
-        "preview": {"strategy": "few_shot", "rows": rows, "rejected": codes},
+        "preview": {
+            "strategy": "few_shot",
+            "generation_mode": "sft",
+            "rows": [
+                {
+                    **row,
+                    "answer": text,
+                    "difficulty": text,
+                    "keyword": text,
+                    "aspects": [text] * number,
+                    "tools": [text] * number,
+                }
+                for row in rows
+            ],
+            "rejected": codes,
+            "rejected_samples": rejections(number, text),
+            "diversity": VARIETY,
+        },
         "generated": {
             "asked": 30,
             "generated": 30,
             "kept": 27,
             "rejected": {"near_duplicate": 3, **codes},
+            "rejected_samples": rejections(number, text),
+            "diversity": VARIETY,
+            "earlier": {"rounds": 2, "asked": 60, "kept": 41},
+            "asked_again": 5,
+            "from_goal": True,
             "by_topic": {f"t{i}": 3 for i in range(number)},
             "balance_before": 0.4,
             "balance_after": 0.6,
@@ -157,6 +240,41 @@ def events(number: int, text: str) -> dict[str, dict[str, Any]]:
             "train_count": 463,
             "validation_count": 51,
             "has_evaluator": True,
+            "leakage_report": {
+                "held_out": 51,
+                "exact": 1,
+                "near": 2,
+                "same_source": 3,
+                "examples": [{"kind": "near", "text": text, "in_training": text}] * number,
+                "locked_test": 40,
+                "left_out": 2,
+            },
+        },
+        "nothing_to_clean": {"rows": 500},
+        "cleaned": {
+            "did": {
+                "remove_duplicates": 3,
+                "near_duplicates": 2,
+                "fix_formatting": 9,
+                "personal_data": 4,
+                text: 1,
+            },
+            "personal_data": "mask",
+            "rows_before": 500,
+            "rows": 495,
+            "valid_before": 487,
+            "valid": 485,
+            "new_duplicates": 1,
+            "version_before": 3,
+            "dataset_version": 4,
+        },
+        "near_duplicates": {
+            "near_duplicates": number,
+            "duplicates": 2,
+            "rows": 500,
+            "valid": 487,
+            "examples": [{"text": text, "after": text}] * number,
+            "workflow_id": "w",
         },
         "dry_run": {
             "verdict": "NO-GO",
@@ -243,7 +361,77 @@ def events(number: int, text: str) -> dict[str, dict[str, Any]]:
             "base": {"model": text, "text": text * 9, "score": 0.4},
             "tuned": {"model": text, "text": text * 9},
         },
-        "export": {"file_name": text, "rows": 514, "link": "https://example.org/x"},
+        "export": {
+            "file_name": text,
+            "rows": 514,
+            "format": "csv",
+            "format_title": "CSV",
+            "files": [{"file_name": text, "link": "https://example.org/x", "size": 5_000_000}] * number,
+            "task_id": "t1",
+            "workflow_id": "w",
+            "dataset_version": 3,
+            "splits": {"train": 463, "validation": 51},
+            "shares": "90/10",
+            "left_out": [{"rows": 12, "why": text}] * number,
+            "not_carried": [{"name": text, "rows": 7}] * number,
+            "not_carried_count": number,
+            "formulas": 3,
+            "generated_left_out": 27,
+            "notes": [text] * number,
+            "not_shared": True,
+        },
+        "prepared": {
+            "rows": 2_000,
+            "dataset_id": text,
+            "dataset_version": 3,
+            "task_type": "chat",
+            "splits": {"train": 1_600, "validation": 200, "test": 200},
+            "shares": "80/10/10",
+            "validation": {"rejected": 13},
+            "files": [{"file_name": text, "size": 900}] * number,
+            "left_out": [{"rows": 12, "why": text}] * number,
+            "notes": [text] * number,
+            "leakage": {
+                "held_out": 400,
+                "exact": 1,
+                "near": 2,
+                "same_source": 0,
+                "locked_test": 200,
+                "left_out": 4,
+            },
+            "shared": True,
+            "task_id": "t1",
+            "workflow_id": "w",
+        },
+        "compared": {
+            "old": 1,
+            "new": 4,
+            "rows": [500, 527],
+            "valid": [487, 514],
+            "added": 27,
+            "removed": 0,
+            "changed": 3,
+            "topics": 40,
+            "validity": 1,
+            "topic_moves": [{"from": text, "to": "", "rows": 4}] * number,
+            "examples": [
+                {"id": text, "kind": kind, "before": text, "after": text}
+                for kind in ("added", "removed", "changed", "validity")
+                for _ in range(number)
+            ],
+            "versions": [
+                {
+                    "number": 4,
+                    "parent": 3,
+                    "operation": text,
+                    "by": "U0ADA",
+                    "at": 1e9,
+                    "rows": 527,
+                    "valid": 514,
+                }
+            ]
+            * number,
+        },
         "status": {
             "workflow": {
                 "id": "w",
@@ -289,21 +477,91 @@ def events(number: int, text: str) -> dict[str, dict[str, Any]]:
             ]
             * number,
         },
-        "review": {
+        "rows": {
             "workflow_id": "w",
-            "records": [
-                {"id": f"r{i}" + "y" * 300 * (number > 50), "text": text, "topic": f"t{i}", "confidence": 0.4}
+            "rows": [
+                {"id": f"r{i}", "text": text, "topic": text, "confidence": 0.4, "score": 0.5, "line": i}
+                | {"valid": i % 2 == 0, "error": "user_message_too_short", "generated": True}
                 for i in range(number)
             ],
-            "topics": [{"id": f"t{i}", "name": text} for i in range(number)],
-            "cursor": "8",
-            "left": number,
+            "which": [text] * number,
+            "total": number,
+            "where": {"text": text},
+        },
+        "rows_changed": {
+            "action": "move",
+            "count": number,
+            "topic": text,
+            "left_as_changed": number,
+            "total": 500,
+            "valid_count": 480,
+            "dataset_version": 4,
+            "version_before": 3,
+            "balance_score": 0.5,
+        },
+        "documents": {
+            "workflow_id": "w",
+            "documents": [
+                {
+                    "name": text,
+                    "kind": "pdf",
+                    "pages": 12,
+                    "headings": 9,
+                    "passages": 30,
+                    "words": 4_000,
+                    "skipped": {text: 2, "scripts": 1},
+                    "outline": [text] * min(number, 12),
+                    "notes": [text],
+                }
+            ]
+            * min(number, 20),
+            "problems": [{"name": text, "problem": text}] * min(number, 20),
+            "passages": 30,
+            "has_dataset": True,
+        },
+        "knowledge": {
+            "asked": 30,
+            "generated": 30,
+            "kept": 27,
+            "by_type": {"concepts": 20, "procedures": 7},
+            "rejected": {"not_supported": 2, **codes},
+            "turned_away": [{"code": "not_supported", "question": text, "why": text}] * min(number, 8),
+            "examples": cited(text),
+            "unverified": 3,
+            "partial": False,
+            "valid_rows": 514,
         },
         "help": {"unknown": text},
     }
 
 
+def cited(text: str) -> list[dict[str, Any]]:
+    row = {"kind": "concepts", "question": text, "answer": f"{text}\n" * 9, "quote": text, "where": text}
+    return [row] * 3
+
+
 PAYLOADS: dict[ProposalKind, Any] = {
+    "clean": lambda n, t: {
+        "params": {"remove_duplicates": True, "fix_formatting": True, "personal_data": "mask", "scan": "t1"},
+        "rows": 500,
+        "findings": [
+            {
+                "code": code,
+                "rows": n,
+                "kinds": [[t, n]] * n,
+                "examples": [{"text": t, "after": t}] * n,
+            }
+            for code in (*CLEANABLE, t)
+        ],
+    },
+    "knowledge": lambda n, t: {
+        "documents": [t] * min(n, 20),
+        "total": 90,
+        "counts": {"concepts": {"passages": 20, "rows": 60}, t: {"passages": 10, "rows": 30}},
+        "preview": cited(t),
+        "notes": [t] * 2,
+        "formula": t,
+    },
     "topics": lambda n, t: {
         "hierarchy": hierarchy(min(n, 60), t),
         "method": "auto",
@@ -316,6 +574,19 @@ PAYLOADS: dict[ProposalKind, Any] = {
         "plan": [{"topic": "a", "name": t, "count": 3}] * n,
         "balance": 0.4,
         "expected_balance": 0.7,
+        "generation_mode": "sft",
+        "personas": [t] * n,
+        "combinations": 96,
+        "earlier": {"rounds": 1, "asked": 60, "kept": 41},
+        "preview_offered": True,
+    },
+    "augmentation": lambda n, t: {
+        "total": 60,
+        "rows": 30,
+        "methods": ["paraphrase", "backtranslate", *[t] * n],
+        "pivot": t,
+        "topics": [t] * n,
+        "cost_usd": 0.2,
     },
     "grader": lambda n, t: {
         "kind": "llm_as_judge",
@@ -343,6 +614,21 @@ PAYLOADS: dict[ProposalKind, Any] = {
     "delete": lambda n, t: {"name": t, "rows": 500, "owns": [t] * n},
     "override": lambda n, t: {"what": "verdict", "reason": t, "findings": [t] * n},
     "consent": lambda n, t: {"provider": t, "what": [t] * n},
+    "rows": lambda n, t: {
+        "action": "delete",
+        "count": n,
+        "total": 500,
+        "everything": True,
+        "which": [t] * n,
+        "examples": [{"text": t, "topic": t}] * n,
+        "coverage": {
+            "balance_before": 0.5,
+            "balance_after": 0.6,
+            "topics": [{"name": t, "before": 10, "after": 3}] * n,
+            "more": n,
+        },
+        "warnings": [t] * n,
+    },
 }
 STATUSES = ("open", "approved", "done", "rejected", "superseded", "void")
 

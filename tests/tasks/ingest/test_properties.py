@@ -13,7 +13,7 @@ from storage.blobs_memory import MemoryBlobs
 from storage.datasets import Datasets
 from storage.records import Tenant
 from storage.rows import Row
-from tasks.ingest import IngestReport, UnreadableFile, ingest, pipeline
+from tasks.ingest import IngestReport, UnreadableFile, ingest, reader
 
 TENANT = Tenant(enterprise="", team="T1")
 NO_FAST_WAY = 10**9
@@ -128,6 +128,37 @@ rows = st.fixed_dictionaries(
 )
 
 
+PLAIN = [
+    "Is this long enough?",
+    "And  what\tof this one, then?",
+    "Ünï  ça va\u3000bien, oui?",
+    'It says "a": 1, no?',
+    "A third question?",
+]
+ODD: list[Any] = ["short", "", "  ", 'say ":', 3, None, ["x"], {"a": 1}]
+lone = st.sampled_from([*PLAIN * 6, *ODD])
+columns = {"id": st.sampled_from(["a", "b", 7, ""]), "label": scalars, "more": st.recursive(scalars, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2), max_leaves=4), "system": lone}  # fmt: skip
+turns = st.lists(
+    st.fixed_dictionaries(
+        {
+            "from": st.sampled_from(
+                ["human", "gpt", "human", "gpt", "human", "gpt", "system", "user", "tool", "who"]
+            ),
+            "value": lone,
+        }
+    ),
+    max_size=4,
+)
+SHAPES = {
+    "prompt": st.fixed_dictionaries({"prompt": lone}, optional={"completion": lone, **columns}),
+    "question": st.fixed_dictionaries({"question": lone}, optional={"answer": lone, "prompt": lone, **columns}),
+    "instruction": st.fixed_dictionaries({"instruction": lone}, optional={"input": lone, "output": lone, **columns}),
+    "classification": st.fixed_dictionaries({"text": lone, "label": scalars}, optional={"id": columns["id"], "more": columns["more"]}),
+    "ShareGPT": st.fixed_dictionaries({"conversations": turns}, optional=columns),
+    "mixed": rows,
+}  # fmt: skip
+
+
 def spaced(row: dict[str, Any], compact: bool, escaped: bool) -> bytes:
     return json.dumps(row, separators=(",", ":") if compact else None, ensure_ascii=escaped).encode(
         "utf-8", "surrogatepass"
@@ -139,14 +170,38 @@ def spaced(row: dict[str, Any], compact: bool, escaped: bool) -> bytes:
 def test_the_fast_way_agrees_with_the_careful_one(
     given_rows: list[dict[str, Any]], compact: bool, escaped: bool
 ) -> None:
-    data = b"\n".join(spaced(row, compact, escaped) for row in given_rows)
+    agree(b"\n".join(spaced(row, compact, escaped) for row in given_rows), "a.jsonl")
+
+
+@settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), st.sampled_from(list(SHAPES)), st.sampled_from(["a.jsonl", "a.json"]), st.booleans())
+def test_both_ways_agree_on_every_shape(data: st.DataObject, shape: str, name: str, escaped: bool) -> None:
+    common = st.lists(SHAPES[shape], min_size=4, max_size=20)
+    given_rows = data.draw(common) + data.draw(st.lists(st.one_of(*SHAPES.values()), max_size=3))
+    lines = [spaced(row, False, escaped) for row in data.draw(st.permutations(given_rows))]
+    lines += data.draw(
+        st.lists(
+            st.sampled_from(
+                [
+                    b'{"prompt": "Is it twice?", "prompt": "Is it twice?"}',
+                    b'{"prompt" : "A space before?"}',
+                    b'{"text": "a\\\\":1}',
+                ]
+            ),
+            max_size=1,
+        )
+    )
+    agree(b"[" + b",\n".join(lines) + b"]" if name == "a.json" else b"\n".join(lines), name)
+
+
+def agree(data: bytes, name: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "_LEARN_ROWS", NO_FAST_WAY)
-        careful_report, careful = read(data, step=60)
+        patch.setattr(reader, "LEARN_ROWS", NO_FAST_WAY)
+        careful_report, careful = read(data, name, step=60)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline, "_LEARN_ROWS", 1)
-        patch.setattr(pipeline, "_RELEARN_ROWS", 1)
-        fast_report, fast = read(data, step=60)
+        patch.setattr(reader, "LEARN_ROWS", 1)
+        patch.setattr(reader, "RELEARN_ROWS", 1)
+        fast_report, fast = read(data, name, step=60)
     assert fast == careful
     assert fast_report.hygiene == careful_report.hygiene
     assert fast_report.statistics == careful_report.statistics

@@ -111,7 +111,8 @@ async def test_a_restart_after_reading_reads_nothing_again() -> None:
 async def test_checking_again_with_other_limits_changes_what_is_valid() -> None:
     world = World()
     workflow = await world.workflow(world.dataset([*rows({"login": 3}), row("too short?!", id="s")]))
-    report = await VALIDATE.run(world.context(workflow), {"limits": {"min_user_characters": 20}})
+    params = {"limits": {"min_user_characters": 20}}
+    report = await VALIDATE.run(world.context(workflow, "validate", params=params), params)
     after = report.change(workflow)
     assert (after.dataset_version, after.valid_rows, after.total_rows) == (2, 3, 4)
     assert report.facts["hygiene"]["counts"] == {"user_message_too_short": 1}

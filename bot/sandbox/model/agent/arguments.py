@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from bot.sandbox.model.agent import making, tidying
 from bot.sandbox.model.agent.intents import goal_in
 from bot.sandbox.model.agent.outline import parse_outline
 from bot.sandbox.model.agent.reading import find_first, known_topics, number_in, topics_named
@@ -82,6 +83,8 @@ def _generate_topics(words: str, situation: Situation) -> Json:
         }
     if re.search(r"\btemplate\b", words, re.I):
         return {"method": "template"}
+    if re.search(r"\b(documents?|headings?|handbook|manual|pdf|docs)\b", words, re.I):
+        return {"method": "documents"}
     lens = re.search(
         r"\bby\s+(?:the\s+)?(?P<lens>[\w -]{3,60}?)(?:\s+(?:instead|please|rather|now))*\s*[.!?]*$",
         words,
@@ -93,6 +96,13 @@ def _generate_topics(words: str, situation: Situation) -> Json:
         "lens": lens.group("lens").strip() if lens else None,
         "max_depth": int(depth.group(1)) if depth else None,
     }
+
+
+def _knowledge(words: str, situation: Situation) -> Json:
+    """Documents by name where a name is said, else all of them; one kind where only one is meant."""
+    kinds = [kind for kind in ("concepts", "procedures", "facts") if re.search(rf"\b{kind[:-1]}", words, re.I)]
+    names = re.findall(r"[\w][\w.-]*\.(?:md|markdown|txt|html?|pdf)\b", words, re.I)
+    return {"source": names, "knowledge_type": kinds[0] if len(kinds) == 1 else None}
 
 
 def _hierarchy(words: str, situation: Situation) -> Json:
@@ -125,8 +135,11 @@ def _targets(words: str, situation: Situation) -> Json:
 
 
 def _generation(words: str, situation: Situation) -> Json:
+    again = making.same_again(words, situation)
+    if again is not None:
+        return again
     count, topics = number_in(words), topics_named(words, situation)
-    arguments: Json = {"strategy": _strategy(words), "target_topics": topics or None}
+    arguments: Json = {"strategy": _strategy(words), "target_topics": topics or None, **making.particulars(words)}
     if re.search(r"\b(whole|full|complete)\s+conversations?\b|\bsft\b|\bwith answers\b", words, re.I):
         arguments["generation_mode"] = "sft"
     if re.search(r"\b(hard|harder|complex|difficult|tricky)\b", words, re.I):
@@ -286,6 +299,13 @@ def _skip(words: str, situation: Situation) -> Json:
 
 
 def _records(words: str, situation: Situation) -> Json:
+    wanted, count = _row_filter(words, situation), number_in(words)
+    show = bool(re.search(r"\b(show|list|see|view|display|browse|look at)\b", words, re.I)) or None
+    return {"limit": min(100, count) if count else None, "filter": wanted or None, "show": show}
+
+
+def _row_filter(words: str, situation: Situation) -> Json:
+    """Which rows the words mean; {} for all of them."""
     wanted: Json = {}
     if re.search(r"low[- ]confidence|unsure|needs? review", words, re.I):
         wanted["confidence"] = 0.7
@@ -297,8 +317,37 @@ def _records(words: str, situation: Situation) -> Json:
     topic = next(iter(topics_named(words, situation)), "")
     if topic in known:
         wanted["topic"] = topic
-    count = number_in(words)
-    return {"limit": min(100, count) if count else None, "filter": wanted or None}
+    said = re.search(r"\b(?:containing|saying|that (?:say|mention|contain)|with the words?)\s+[\"“']?(?P<text>[^\"”'.?!]{2,60})", words, re.I)
+    if said:
+        wanted["text"] = said.group("text").strip()
+    return wanted
+
+
+def _delete(words: str, situation: Situation) -> Json:
+    """Rows by what is said of them; a topic that nobody has seen is looked for as words."""
+    wanted = _row_filter(words, situation)
+    about = re.search(r"\babout\s+(?P<text>[\w &/'-]{2,40})", words, re.I)
+    if not wanted and about:
+        wanted = {"text": about.group("text").strip()}
+    every = re.search(r"\b(all|every|the whole)\b", words, re.I)
+    return {"filter": wanted} if wanted or every else {}
+
+
+def _move(words: str, situation: Situation) -> Json:
+    rows, _, target = re.sub(r"\s+(?:in)?to\s+|\s+under\s+", "\n", words).partition("\n")
+    topics = topics_named(f"for {target}", situation)
+    return {**_delete(rows, situation), "topic": topics[0] if topics else target.strip(" .!")}
+
+
+def _add_row(words: str, situation: Situation) -> Json:
+    said = re.search(r"[:“\"]\s*(?P<text>.+)$", words, re.S)
+    text, _, answer = re.sub(r"\s*(?:=>|->|\banswer:)\s*", "\n", said.group("text") if said else "").partition("\n")
+    return {"text": text.strip(" ”\""), "answer": answer.strip(" ”\"") or None}
+
+
+def _version(words: str, situation: Situation) -> Json:
+    number = re.search(r"\bversion (?P<number>\d{1,6})\b", words, re.I)
+    return {"version": int(number.group("number")) if number else None}
 
 
 def _update(words: str, situation: Situation) -> Json:
@@ -310,23 +359,72 @@ def _update(words: str, situation: Situation) -> Json:
     }
 
 
+_FORMATS = (
+    ("csv", r"\bcsv\b|spreadsheet|excel"),
+    ("parquet", r"\bparquet\b"),
+    ("sharegpt", r"\bshare ?gpt\b"),
+    ("openai_dpo", r"\bdpo\b|preference"),
+    ("openai_rft", r"\brft\b|reinforcement"),
+    ("openai_sft", r"\bsft\b|\bopen ?ai\b|supervised"),
+    ("instruction", r"\binstructions?\b|alpaca"),
+    ("classification", r"\bclassif\w+"),
+    ("completion", r"\bcompletions?\b"),
+    ("chat", r"\bchat\b|conversations?\b"),
+)
+_SHARES = re.compile(r"\b\d{2}\s?/\s?\d{1,2}(?:\s?/\s?\d{1,2})?\b")
+
+
 def _export(words: str, situation: Situation) -> Json:
-    return {"format": "csv" if re.search(r"\bcsv\b", words, re.I) else "jsonl"}
+    form = next((name for name, pattern in _FORMATS if re.search(pattern, words, re.I)), "jsonl")
+    side = re.search(r"\b(?P<side>training|train|validation|test)\b(?=.*\b(split|rows|set|side|data)\b)", words, re.I)
+    every = re.search(r"\b(splits|all sides|each side|(as a )?zip)\b", words, re.I) or _SHARES.search(words)
+    named = side.group("side").lower().replace("training", "train") if side else None
+    shares = _SHARES.search(words)
+    return {
+        "format": form,
+        "splits": named or ("all" if every else None),
+        "shares": shares.group().replace(" ", "") if shares else None,
+        "include_generated": False if re.search(r"\b(without|no|leave out|excluding)\b.*\b(generated|synthetic)", words, re.I) else None,
+        "gzip": True if re.search(r"\bgzip|compressed\b", words, re.I) else None,
+    }
+
+
+def _prepare(words: str, situation: Situation) -> Json:
+    shares = _SHARES.search(words)
+    kind = next((name for name in ("classification", "completion") if name[:8] in words.casefold()), None)
+    return {"splits": shares.group().replace(" ", "") if shares else None, "task_type": kind}
+
+
+def _compare(words: str, situation: Situation) -> Json:
+    numbers = [int(found) for found in re.findall(r"\b\d{1,6}\b", words)]
+    return {"old": numbers[0] if numbers else None, "new": numbers[1] if len(numbers) > 1 else None}
 
 
 def _upload(words: str, situation: Situation) -> Json:
     return {"force_reupload": True} if re.search(r"\b(again|re-?upload|force)\b", words, re.I) else {}
 
 
+def _further(words: str, situation: Situation) -> Json:
+    """What to do with a file that waits; its name where one is said."""
+    named = re.search(r"[\w.-]+\.(?:jsonl|ndjson|json|csv|parquet)(?:\.(?:gz|zst))?\b", words, re.I)
+    mode = "replace" if re.search(r"\b(replace|swap)\b", words, re.I) else "append"
+    mode = "merge" if re.search(r"\bmerge\b", words, re.I) else mode
+    return {"mode": mode, "file": named.group(0) if named else None}
+
+
 _MAKERS: dict[str, Arguments] = {
     "start_finetune_workflow": _start,
     "generate_topics": _generate_topics,
+    "prepare_from_knowledge": _knowledge,
     "apply_topic_hierarchy": _hierarchy,
     "adjust_topics": _instruction,
     "categorize_records": _categorize,
     "set_targets": _targets,
     "generate_preview": _preview,
     "generate_synthetic_data": _generation,
+    "augment_dataset": making.augmentation,
+    "bootstrap_dataset": making.bootstrap,
+    "propose_personas": making.personas,
     "configure_grader": _grader,
     "test_grader_sample": _test_size,
     "check_viability": _test_size,
@@ -346,5 +444,13 @@ _MAKERS: dict[str, Arguments] = {
     "override_deploy": _because,
     "get_dataset_records": _records,
     "update_record": _update,
+    "delete_records": _delete,
+    "move_records": _move,
+    "add_record": _add_row,
+    "restore_dataset_version": _version,
+    "clean_dataset": tidying.cleaning,
     "export_dataset": _export,
+    "add_file": _further,
+    "prepare_dataset": _prepare,
+    "compare_dataset_versions": _compare,
 }

@@ -30,7 +30,33 @@ PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
         "delete_workflow",
         ((r"\b(delete|discard|throw (it|this|everything) away|scrap|erase)\b", 1.5), (r"\b(workflow|project|everything|all)\b", 2)),
     ),
+    (
+        "clean_dataset",
+        (
+            (r"\b(clean(ing|se)?|de-?dup\w*|tidy|scrub|saniti[sz]e|anonymi[sz]e|redact)\b", 3.4),
+            (r"\b(data|dataset|rows|file)\b", 0.8),
+            (r"\b(remove|drop|rid of|mask|hide|strip|fix|mend|take out)\b.*\b(duplicates?|personal|pii|e-?mails?|phone numbers?|card numbers?"
+             r"|(api )?keys|secrets|tokens|formatting|encoding|refusals?|empty turns?)\b", 5),
+        ),
+    ),
+    (
+        "find_near_duplicates",
+        (
+            (r"\bnear[- ]?(duplicates?|copies)\b|\balmost (the same|identical|equal)\b|\bsimilar rows\b|\bduplicates\b", 2.6),
+            (r"\b(are there|how many|any|find|look for|check|count)\b", 1.2),
+        ),
+    ),
     ("delete_records", ((r"\b(delete|remove|drop|throw out)\b", 2), (rf"\b({_ROWS})\b", 2))),
+    ("move_records", ((r"\b(move|put|re-?assign|shift)\b", 2), (rf"\b({_ROWS})\b", 2), (r"\b(to|into|under)\b", 0.6))),
+    ("add_record", ((rf"\badd (this|a|an|one|the following)( new)? ({_ROWS})\b[^:“\"]*[:“\"]", 6),)),
+    (
+        "restore_dataset_version",
+        (
+            (r"\b(undo|take (it|that|this) back|bring (it|them|that) back)\b", 3.3),
+            (r"\b(edit|change|deletion|move|that)\b", 0.7),
+            (r"\b(data(set)?|rows?)?\s*version \d+\b", 3.6),
+        ),
+    ),
     (
         "rollback_to_step",
         ((r"\b(roll(ing)? ?back|go back|back to|return to|undo|revert)\b", 3), (rf"\b({_STEPS})\b", 1)),
@@ -74,6 +100,7 @@ PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
             (r"\b(topics|topic (tree|hierarchy|structure)|tree|hierarchy|taxonomy|categories)\b", 1.8),
             (r"\b(organi[sz]e|group|cluster|arrange|structure|split|sort)\b.*\bby\b", 3.5),
             (r"\btemplate\b", 2.4),
+            (r"\btopics\b.*\b(documents?|handbook|manual|headings)\b", 1),
         ),
     ),
     ("categorize_records", ((r"\b(categori[sz]e|classify|label|assign|sort)\b", 3), (rf"\b({_ROWS}|data|them|everything|all)\b", 0.6))),
@@ -98,7 +125,45 @@ PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
             (r"\b(generate|create|make|write|produce|synthesi[sz]e|add|need|augment|give me|generation)\b", 1.5),
             (r"(?<![\w-])(\d+|more|another|some|few|dozen|hundred|twenty|thirty|fifty)\b", 1),
             (rf"\b({_ROWS}|ones|synthetic|data|from (these|them|those))\b", 1.2),
+            (r"\b(generate|make|write) the (rest|missing)\b|\bmake up for\b", 1.4),
             (r"\b(few[- ]?shot|complex|harder|difficult|tricky|edge cases?|variations?|scenario|from (these|them|those))\b", 1.6),
+        ),
+    ),
+    (
+        "prepare_from_knowledge",
+        (
+            (r"\b(make|create|generate|prepare|build|produce|turn|extract|get|want)\b", 1.2),
+            (rf"\b(training (data|rows|set)|{_ROWS}|q ?(&|and) ?a|data(set)?|concepts|procedures|facts)\b", 1),
+            (
+                r"\b(from|out of|of|with|using|into)\b.*\b(documents?|handbook|manual|guide|pdf|pages?|docs?|wiki|article|knowledge|policy|faq"
+                r"|text|this)\b|\b(documents?|handbook|manual|pdf|docs?|article)\b.*\b(into|for training)\b",
+                2.2,
+            ),
+            (r"\b(documents?|handbook|manual|pdf|knowledge base|docs|concepts and|procedures and)\b", 1.5),
+            (r"\b(topics?|tree|hierarchy)\b", -4),
+        ),
+    ),
+    (
+        "augment_dataset",
+        (
+            (r"\b(paraphrase|reword|rephrase|back-?\s?translate|augment)\b", 4.6),
+            (r"\b(say|put|ask)\b.*\b(again|differently|in other words|another way)\b", 4.2),
+            (rf"\b({_ROWS})\b", 0.5),
+        ),
+    ),
+    (
+        "bootstrap_dataset",
+        (
+            (r"\b(dataset|data|examples|rows|everything|start|begin)\b.*\bfrom scratch\b|\bfrom scratch\b.*\b(dataset|data|examples|rows)\b", 5.2),
+            (r"\b(no|without( a| any)?) (file|data|dataset)\b", 4.4),
+            (r"\bfrom (just |only |nothing but )?(the|a|this|my) goal\b", 4.6),
+        ),
+    ),
+    (
+        "propose_personas",
+        (
+            (r"\b(personas?|voices)\b", 4.2),
+            (r"\bwho (would|will|might|could) (write|ask|be asking|use)\b", 4.2),
         ),
     ),
     (
@@ -150,9 +215,35 @@ PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
         "try_model",
         ((r"\btry (it|the model|the tuned|them|out)\b", 3.5), (r"\b(ask|try|compare)\b", 1), (r"\b(tuned|new model|the model|side by side)\b", 1.5)),
     ),
+    (
+        "add_file",
+        (
+            (r"\b(append|merge|add|replace|swap)\b", 2),
+            (r"\b((new|second|other|further|waiting|both|all( the)?|these|this|that|the) )?(files?|upload)\b", 1.6),
+            (r"\bappend (it|them|this|these|both|all)\b|\bmerge (it|them|this) (in|into|by|with)\b", 2),
+            (r"\breplace (the )?(data|dataset|rows|everything) (with|by)\b", 2.5),
+        ),
+    ),
+    ("dismiss_file", ((r"\b(leave|ignore|forget|dismiss|discard)\b", 2), (r"\b(new|second|other|further|waiting|that|this|the)? ?files?\b", 2))),
     ("upload_dataset", ((r"\b(upload|re-?upload|push)\b", 2.4), (r"\b(dataset|data|backend|provider|rows)\b", 1))),
     ("sync_evaluator", ((r"\bsync\w*\b", 3.5),)),
-    ("export_dataset", ((r"\b(export|download)\b", 3.5),)),
+    (
+        "export_dataset",
+        (
+            (r"\b(export|download)\b", 3.5),
+            (r"\b(csv|parquet|share ?gpt|alpaca|jsonl|spreadsheet)\b", 3.2),
+            (r"\b(training|train|validation|test) (split|rows|set|side)\b", 0.8),
+        ),
+    ),
+    ("prepare_dataset", ((r"\b(prepare|split|divide)\b", 2.4), (r"\b\d{2}\s?/\s?\d{1,2}(\s?/\s?\d{1,2})?\b", 2.4))),
+    ("write_dataset_card", ((r"\b(data ?set|data) card\b|\breadme\b", 6),)),
+    (
+        "compare_dataset_versions",
+        (
+            (r"\b(compare|diff\w*|what (has )?changed|changes? (since|between)|lineage|which versions)\b", 3.2),
+            (r"\b(data ?set|rows?|data)? ?versions?\b", 2.2),
+        ),
+    ),
     ("get_dataset_stats", ((r"\b(stats|statistics|overview|how many (rows|records|examples)|how big)\b", 3), (r"\bsummar(y|ise|ize)\b.*\bdata", 3))),
     (
         "get_dataset_records",

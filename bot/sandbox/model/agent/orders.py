@@ -17,6 +17,7 @@ from bot.sandbox.model.agent.intents import (
     mood_of,
     states_goal,
 )
+from bot.sandbox.model.agent.making import begins
 from bot.sandbox.model.agent.situation import Situation
 from bot.sandbox.model.agent.wording import next_step
 
@@ -92,6 +93,8 @@ def _intents_of_message(text: str, situation: Situation) -> list[Intent]:
 
 def _is_goal(text: str, intents: list[Intent], expecting: str, situation: Situation) -> bool:
     """Whether the message says what the model should learn, rather than what to do now."""
+    if any(intent.tool == "bootstrap_dataset" for intent in intents) and situation.workflow is None:
+        return False  # its goal goes with it
     if _EXPLICIT_GOAL.search(text):
         return True
     if any(intent.score >= STRONG for intent in intents) or mood_of(text) in ("help", "thanks", "greeting"):
@@ -115,6 +118,8 @@ def _redirected(intent: Intent, situation: Situation) -> Intent:
         and re.search(r"\ball\b", intent.words)
     ):
         return Intent("delete_workflow", intent.words, intent.score)
+    if intent.tool == "bootstrap_dataset" and (situation.workflow or {}).get("dataset_id"):
+        return Intent("generate_synthetic_data", intent.words, intent.score)
     if (
         intent.tool == "configure_grader"
         and _is_open("topic", situation)
@@ -143,6 +148,9 @@ def _calls(intent: Intent, situation: Situation) -> list[Wanted]:
     if intent.tool == "cancel_job" and not (situation.running_jobs or training in ACTIVE):
         return []
     call = Wanted(intent.tool, arguments_for(intent.tool, intent.words, situation))
+    before = [Wanted(tool, given) for tool, given in begins(intent.tool, intent.words, situation.workflow)]
+    if before:
+        return [*before, call]
     if intent.tool in ("generate_synthetic_data", "generate_preview") and wants_seeds(intent.words):
         return [*_look_at_seeds(situation), call]
     if intent.tool == "run_dry_run" and intent.tool not in situation.tools:

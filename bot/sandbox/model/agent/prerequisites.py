@@ -16,6 +16,7 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "set_targets": ("rows", "topics"),
     "generate_preview": ("rows", "topics"),
     "generate_synthetic_data": ("rows", "topics"),
+    "augment_dataset": ("rows",),
     "configure_grader": ("rows",),
     "test_grader_sample": ("rows", "grader"),
     "check_viability": ("rows", "grader"),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bot.sandbox.model.agent import leaving, tidying
 from bot.sandbox.model.agent.situation import Result, Situation, find
 from bot.sandbox.model.asks import Json
 from bot.sandbox.model.words import joined
@@ -29,8 +30,11 @@ _LABELS = {
     "generate_topics": "proposing topics", "categorize_records": "categorising", "generate_preview": "the preview",
     "generate_synthetic_data": "the generation", "validate_records": "the validation", "upload_dataset": "the upload",
     "test_grader_sample": "the grader test", "check_viability": "the viability check", "run_dry_run": "the dry run",
-    "start_training": "the training", "export_dataset": "the export", "sync_evaluator": "the evaluator's sync",
-    "deploy_model": "the deployment", "try_model": "the trial",
+    "add_file": "adding the file", "start_training": "the training", "export_dataset": "the export", "prepare_dataset": "the preparation",
+    "write_dataset_card": "the dataset card", "compare_dataset_versions": "the comparison", "sync_evaluator": "the evaluator's sync",
+    "deploy_model": "the deployment", "try_model": "the trial", "read_documents": "reading the documents",
+    "prepare_from_knowledge": "looking for rows in the documents", "propose_knowledge": "looking for rows in the documents",
+    "prepare_knowledge": "making the rows", "propose_topics_from_documents": "finding topics in the documents",
 }  # fmt: skip
 
 
@@ -204,6 +208,18 @@ def _topic_words(data: Json) -> str:
     return f"I looked through the rows and propose {count} topics." if isinstance(count, int) else ""
 
 
+def _voice_words(data: Json) -> str:
+    named = find(data, "personas")
+    return f"The next examples speak as {joined([str(one) for one in named[:6]])}." if isinstance(named, list) else ""
+
+
+def _from_goal_words(data: Json) -> str:
+    count, rows = find(data, "topic_count"), find(data, "total")
+    if isinstance(count, int):
+        return f"From the goal alone I propose {count} topics; there are no rows yet, and all of them will be synthetic."
+    return f"I propose to write {rows} rows for these topics." if isinstance(rows, int) else ""
+
+
 def _label_words(data: Json) -> str:
     assigned, low = find(data, "assigned_count", "assigned"), find(data, "low_confidence_count")
     if assigned is None:
@@ -235,6 +251,21 @@ def _generated_words(data: Json) -> str:
     if isinstance(rejected, dict):
         text += f" (rejected: {joined([f'{count} {reason}'.replace('_', ' ') for reason, count in rejected.items() if count])})"
     return f"{text}; the balance score is now {score:.2f}." if isinstance(score, (int, float)) else f"{text}."
+
+
+def _documents_words(data: Json) -> str:
+    read, problems = find(data, "documents") or [], find(data, "problems") or []
+    names = joined([_name(one) for one in read if isinstance(one, dict)][:4])
+    text = f"I have read {names}: {find(data, 'passages')} passages." if names else ""
+    bad = joined([_name(one) for one in problems][:4])
+    return f"{text} I could not read {bad}; the card says why.".strip() if bad else text
+
+
+def _knowledge_words(data: Json) -> str:
+    kept, total = find(data, "kept"), find(data, "total")
+    if kept is not None:
+        return f"{kept} rows came out of the documents, each with the passage that it cites."
+    return f"About {total} rows can be made; the card shows three, please decide." if total is not None else ""
 
 
 def _scores_words(data: Json) -> str:
@@ -287,12 +318,17 @@ def _cost_words(data: Json) -> str:
 
 
 _WRITERS: tuple[tuple[str, Callable[[Json], str]], ...] = (
+    ("export", leaving.export_words), ("dataset_card", leaving.export_words),
+    ("prepare_dataset", leaving.prepared_words), ("compare", leaving.compared_words),
+    ("inspect_cleaning", tidying.looked_words), ("find_near_duplicates", tidying.near_words), ("clean", tidying.cleaned_words),
     ("get_dataset_records", _record_words),
         ("start_finetune", _begun_words),
     ("get_workflow_status", _status_words),
     ("try", lambda data: "Both answers are above, side by side."),
  ("valid", _data_words), ("ingest", _data_words), ("import", _data_words),
     ("stats", _data_words), ("preview", lambda data: "The preview is above; none of it is in the dataset."),
+    ("personas", _voice_words), ("bootstrap", _from_goal_words), ("augment", _generated_words),
+    ("read_documents", _documents_words), ("knowledge", _knowledge_words),
     ("generate_topics", _topic_words), ("propose", _topic_words), ("topic", _topic_words),
     ("categor", _label_words), ("synthetic", _generated_words), ("generat", _generated_words),
     ("coverage", _coverage_words), ("recommend", _coverage_words), ("viab", _verdict_words), ("dry", _verdict_words),

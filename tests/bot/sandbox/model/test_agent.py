@@ -226,6 +226,28 @@ def test_coming_back_is_summed_up_and_the_order_carried_out() -> None:
         assert fact in told.text
 
 
+def test_without_a_file_the_goal_comes_first_and_then_topics_from_it() -> None:
+    talk = Talk(None)
+    name, arguments = called(
+        talk.say("I have no file, make me a dataset from scratch for calm answers about late parcels")
+    )
+    assert name == "start_finetune_workflow"
+    assert arguments == {"training_goals": "calm answers about late parcels", "from_scratch": True}
+    assert called(talk.result(workflow_id="w1"))[0] == "bootstrap_dataset"
+
+
+def test_going_on_repeats_the_last_generation() -> None:
+    talk = Talk(workflow("coverage_generation"))
+    first = called(talk.say("generate 30 more complaint examples"))[1]
+    talk.result(proposal_id="p", title="30 examples")
+    assert called(talk.say("continue with the generation")) == ("generate_synthetic_data", first)
+    talk.result(proposal_id="p2", title="3 examples")
+    assert called(talk.say("generate the rest, those that were rejected"))[1] == {
+        **first,
+        "continue_earlier": True,
+    }
+
+
 @pytest.mark.parametrize(
     ("words", "name", "part"),
     [
@@ -243,6 +265,21 @@ def test_coming_back_is_summed_up_and_the_order_carried_out() -> None:
         ("set targets: billing 40%, shipping 60%", "set_targets", {"targets": {"billing": 40.0, "shipping": 60.0}}),
         ("show me 20 low-confidence rows", "get_dataset_records", {"limit": 20, "filter": {"confidence": 0.7}}),
         ("export it as csv", "export_dataset", {"format": "csv"}),
+        ("merge more.jsonl.gz into the dataset, that file", "add_file", {"mode": "merge", "file": "more.jsonl.gz"}),
+        ("replace the data with the new file", "add_file", {"mode": "replace"}),
+        ("export it as ShareGPT", "export_dataset", {"format": "sharegpt"}),
+        ("give me a CSV of the training split without the generated rows", "export_dataset",
+         {"format": "csv", "splits": "train", "include_generated": False}),
+        ("export it for OpenAI as a zip, 80/10/10", "export_dataset", {"format": "openai_sft", "splits": "all", "shares": "80/10/10"}),
+        ("prepare it 80/10/10", "prepare_dataset", {"splits": "80/10/10"}),
+        ("compare versions 1 and 3 of the data", "compare_dataset_versions", {"old": 1, "new": 3}),
+        ("delete the invalid rows", "delete_records", {"filter": {"valid": False}}),
+        ("delete the rows about gift cards", "delete_records", {"filter": {"text": "gift cards"}}),
+        ("delete all rows", "delete_records", {"filter": {}}),
+        ("move the generated rows to Billing", "move_records", {"filter": {"source": "generated"}, "topic": "Billing"}),
+        ('add this row: "Where is my parcel?" => "On its way."', "add_record", {"text": "Where is my parcel?", "answer": "On its way."}),
+        ("go back to version 3", "restore_dataset_version", {"version": 3}),
+        ("show me the rows containing gift cards", "get_dataset_records", {"filter": {"text": "gift cards"}, "show": True}),
         ("train anyway because we are in a hurry", "override_verdict", {"reason": "we are in a hurry"}),
         ("let's go on to the grader", "advance_to_step", {"step": "grader_config"}),
     ],
@@ -251,6 +288,21 @@ def test_arguments_come_from_the_words(words: str, name: str, part: dict) -> Non
     tool, arguments = ordered(words)
     assert tool == name
     assert part.items() <= arguments.items()
+
+
+def test_an_export_is_told_with_what_it_lacks() -> None:
+    talk = Talk(workflow("dry_run"))
+    told = talk.happen(
+        "step_finished", operation="export", rows=60, format="sharegpt", format_title="ShareGPT",
+        left_out=[{"rows": 12, "why": "x"}], not_carried_count=3,
+    )  # fmt: skip
+    assert "60 rows as ShareGPT" in told.text and "12 rows do not fit" in told.text
+    told = talk.happen(
+        "step_finished", operation="prepare_dataset", splits={"train": 48, "validation": 6, "test": 6}
+    )
+    assert "48 for training, 6 for validation and 6 for test" in told.text
+    told = talk.happen("step_finished", operation="compare_versions", old=1, new=3, added=27, removed=0)
+    assert "From version 1 to 3: 27 added." in told.text
 
 
 def test_prose_around_the_context_block_changes_nothing() -> None:

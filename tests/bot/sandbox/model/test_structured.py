@@ -14,6 +14,7 @@ from bot.sandbox.model.asks import Ask, Message
 from bot.sandbox.model.structured.answers import structured_answer
 from bot.sandbox.model.structured.criteria import spread
 from tasks import schemas
+from tasks.rules import meaning, tool_chains
 
 TOPICS = [
     {"id": "general", "name": "General", "path": ["General"]},
@@ -103,7 +104,8 @@ def rows(**changed: Any) -> list[dict]:
         "tool_patterns": [], "round": 0,
     } | changed  # fmt: skip
     mode = str(data["mode"])
-    return ask("synthetic_rows", data, schemas.synthetic_rows(mode=mode).schema)["rows"]
+    schema = schemas.synthetic_rows(mode=mode, strategy=str(data["strategy"])).schema
+    return ask("synthetic_rows", data, schema)["rows"]
 
 
 def test_every_cluster_has_its_place_in_a_named_tree() -> None:
@@ -263,3 +265,106 @@ def test_an_unknown_schema_is_filled_validly() -> None:
     assert ask("whatever", {"text": "this is spam, surely"}, schema)["label"] == "spam"
     ask("topic_labels", {"unexpected": "shape"}, schemas.topic_labels(["a"]).schema)
     ask("label", {"text": "x"}, schemas.label(["good", "bad"]).schema)
+
+
+# ---------------------------------------------------------------- other words, goals, tools
+
+SAID = [
+    {"row": 0, "text": "I was charged twice for order A4711 in March. Please refund one of the payments."},
+    {"row": 1, "text": "Where is my parcel? The courier says it was not delivered in Oslo on 3 May."},
+    {"row": 2, "text": "How do I get an invoice with our VAT number?"},
+]
+
+
+def test_paraphrases_are_other_words_for_the_same() -> None:
+    answer = ask("paraphrases", {"rows": SAID}, schemas.paraphrases().schema)
+    assert [one["row"] for one in answer["rows"]] == [0, 1, 2]
+    for one, before in zip(answer["rows"], SAID, strict=True):
+        assert meaning.problem(str(before["text"]), one["text"]) is None, one
+
+
+def test_a_translation_comes_back_to_its_language_with_its_facts() -> None:
+    schema = schemas.translations().schema
+    there = ask("translations", {"rows": [{**one, "into": "German"} for one in SAID]}, schema)["rows"]
+    assert {one["language"] for one in there} == {"English"}
+    assert all(one["text"] != before["text"] for one, before in zip(there, SAID, strict=True))
+    sent = [{"row": one["row"], "text": one["text"], "into": one["language"]} for one in there]
+    back = ask("translations", {"rows": sent}, schema)["rows"]
+    assert {one["language"] for one in back} == {"German"}
+    for one, before in zip(back, SAID, strict=True):
+        assert meaning.problem(str(before["text"]), one["text"]) is None, one
+
+
+def test_now_and_then_a_fact_is_lost_as_models_lose_them() -> None:
+    many = [
+        {"row": n, "text": f"My order {n * 7919} of {n + 3} chairs did not come, where is it?"}
+        for n in range(80)
+    ]
+    answer = ask("paraphrases", {"rows": many}, schemas.paraphrases().schema)
+    lost = [meaning.problem(str(a["text"]), b["text"]) for a, b in zip(many, answer["rows"], strict=True)]
+    assert 0 < sum(found is not None and found.code == "changed_facts" for found in lost) < 20
+
+
+def test_a_goal_leads_to_topics_and_voices() -> None:
+    answer = ask(
+        "goal_topics",
+        {"goal": "Calm answers about late parcels", "count": 6, "personas": 5},
+        schemas.goal_topics().schema,
+    )
+    assert len({tuple(one["path"]) for one in answer["topics"]}) == 6
+    assert all(len(one["keywords"]) >= 5 for one in answer["topics"])
+    assert "parcels" in str(answer["topics"])
+    assert len(answer["personas"]) == 5
+    more = ask(
+        "personas",
+        {"goal": "Calm answers", "topics": [], "examples": [], "count": 4},
+        schemas.personas().schema,
+    )
+    assert len(set(more["personas"])) == 4
+
+
+def test_a_chain_of_tools_is_called_with_arguments_that_fit_and_never_named() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "days": {"type": "integer", "maximum": 5},
+            "how": {"enum": ["a", "b"]},
+        },
+        "required": ["id", "days", "how"],
+        "additionalProperties": False,
+    }
+    tools = [
+        {
+            "type": "function",
+            "function": {
+                "name": "get_order",
+                "description": "Get order details by id.",
+                "parameters": parameters,
+            },
+        },
+        {
+            "type": "function",
+            "function": {
+                "name": "send_mail",
+                "description": "Send mail to a person.",
+                "parameters": {"type": "object"},
+            },
+        },
+    ]
+    briefs = [{"row": n, "persona": "someone", "tools": ["get_order", "send_mail"]} for n in range(4)]
+    for row in rows(strategy="tool_chain", mode="sft", count=4, rows=briefs, tools=tools):
+        catalogue = tool_chains.catalogue([tools])
+        assert tool_chains.chain_problem(row["messages"], ["get_order", "send_mail"], catalogue) == ""
+        assert tool_chains.named_tool(row["messages"][0]["content"], catalogue) == ""
+
+
+def test_briefs_are_followed_row_by_row() -> None:
+    briefs = [
+        {"row": n, "persona": f"voice {n}", "keyword": "refund", "difficulty": "hard"} for n in range(5)
+    ]
+    made = rows(strategy="topic_description", count=5, rows=briefs, examples=[])
+    assert [(one["row"], one["persona"], one["difficulty"]) for one in made] == [
+        (n, f"voice {n}", "hard") for n in range(5)
+    ]
+    assert all("refund" in one["text"] for one in made)

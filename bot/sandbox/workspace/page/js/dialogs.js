@@ -60,6 +60,7 @@ function render(about) {
     view.submit || view.close || inputs ? el("footer", {},
       el("button.button", { type: "button", onclick: () => close(false) }, plainOf(view.close) || "Cancel"),
       view.submit ? el("button.button.primary", { type: "submit", disabled: view.submit_disabled }, plainOf(view.submit)) : null) : null);
+  const held = old ? controls(old).indexOf(document.activeElement) : -1;
   const node = old ?? el("dialog.dialog", { oncancel: (event) => { event.preventDefault(); close(false); } });
   node.setAttribute("aria-label", plainOf(view.title));
   node.replaceChildren(form);
@@ -68,8 +69,11 @@ function render(about) {
     node.showModal();
   }
   open.node = node;
-  node.querySelector("[autofocus], .input input, .input textarea, .input select")?.focus();
+  const again = held >= 0 ? controls(node)[held] : null; // whoever goes by keyboard stays where they were
+  (again ?? node.querySelector("[autofocus], .input input, .input textarea, .input select"))?.focus();
 }
+
+const controls = (node) => [...node.querySelectorAll(".dialog-body :is(button, input, select, textarea)")];
 
 async function submit(about) {
   const view = open.view;
