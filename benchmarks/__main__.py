@@ -35,6 +35,7 @@ FIGURES: dict[str, tuple[str, ...]] = {
         "categorise_accuracy",
     ),
     "near_dup": ("near_dup_rows_per_s", "near_dup_recall", "near_dup_precision"),
+    "two_workers": ("two_worker_speedup",),
     "grading": ("grade_python_ms", "grade_js_ms"),
     "web": ("web_rss_mb", "web_ready_s"),
 }

@@ -22,32 +22,29 @@ from typing import Any
 
 from redis import Redis
 
+from benchmarks.turn_million import TENANT, build
 from storage import embedded
-from storage.blobs import open_store
-from storage.datasets import Datasets
-from storage.records import Change, Dataset, Task, Tenant
+from storage.blobs_file import FileBlobs
+from storage.records import Change, Dataset, Task
 from storage.redis_state import connect
-from storage.rows import Input, Output, Row
 from tasks import workflow as flow
 from tasks.desk import Desk, Started
 from tasks.queue import Queue
-from tasks.rules.validation import check_row
 from tasks.settings import Settings
 from tasks.steps import OPERATIONS
 
-ROWS = 400_000
-TENANT = Tenant(enterprise="", team="TBENCH")
-FILLER = (
-    "I have tried to sign in since Monday and every time the page says that my account is locked, although nobody but me "
-    "knows the password; please tell me how to get in again without losing my open orders and the invoices of last year. "
-)
+ROWS = 1_000_000
+ROUNDS = 2  # the best counts: the first reads files that have just been written
 
 
 def run() -> list[dict[str, Any]]:
     """Seconds of wall time from the start of the task to its end; the ratio is the speed-up."""
     with tempfile.TemporaryDirectory() as folder, _house(Path(folder)) as url:
         manifest_rows = asyncio.run(_prepare(Path(folder), url))
-        seconds = {count: _timed(Path(folder), url, count) for count in (1, 2)}
+        runs = [
+            (count, _timed(Path(folder), url, count, round)) for round in range(ROUNDS) for count in (1, 2)
+        ]
+    seconds = {count: min(taken for workers, taken in runs if workers == count) for count in (1, 2)}
     return [
         {
             "name": "two_worker_speedup",
@@ -71,9 +68,7 @@ def _house(folder: Path) -> Iterator[str]:
 
 async def _prepare(folder: Path, url: str) -> int:
     """A dataset of chat rows and the workflow that stands on it."""
-    datasets = Datasets(open_store((folder / "storage").as_uri()))
-    empty = datasets.write_version(TENANT, "d1", (), (), operation="upload", by="U1", at=1.0)
-    made = datasets.append_rows(empty, _rows(), check=check_row, operation="upload", by="U1", at=1.0)
+    made = build(FileBlobs(folder / "storage"), "d1", ROWS)
     stands = replace(
         flow.create(
             id="w1", tenant=TENANT, channel="C1", thread_ts="1.0", owner="U1", name="Bench", goal="g", at=1.0
@@ -90,14 +85,7 @@ async def _prepare(folder: Path, url: str) -> int:
     return made.totals.rows
 
 
-def _rows() -> Iterator[Row]:
-    for number in range(ROWS):
-        said = {"role": "user", "content": f"Case {number}: {FILLER}"}
-        answer = {"role": "assistant", "content": f"I have unlocked account {number} for you."}
-        yield Row(id=f"r{number}", input=Input(messages=[said]), output=Output(messages=[answer]))
-
-
-def _timed(folder: Path, url: str, workers: int) -> float:
+def _timed(folder: Path, url: str, workers: int, round: int) -> float:
     environment = {**os.environ, "REDIS_URL": url, "DATA_DIR": str(folder), "LOG_LEVEL": "WARNING"}
     processes = [
         subprocess.Popen(
@@ -107,12 +95,13 @@ def _timed(folder: Path, url: str, workers: int) -> float:
     ]
     try:
         _registered(url, workers)
-        return asyncio.run(_task(url, key=f"{workers} workers"))
+        return asyncio.run(_task(url, key=f"{workers} workers, {round}"))
     finally:
         for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(20)
+            process.kill()  # the count of near-duplicates, which follows by itself, is not waited for
+            process.wait()
+        with Redis.from_url(url) as redis:
+            redis.delete("rq:workers", "rq:workers:steps")  # where they would stand until they are missed
 
 
 def _registered(url: str, workers: int) -> None:
