@@ -35,6 +35,9 @@ from tasks.steps.topic_labels import Labeller, batches, text_key
 
 THRESHOLD = 0.7
 IN_THE_RUNNING = 0.2  # share of a new topic from which a row that has a topic is sorted again
+EMBEDDED_AT_ONCE = (
+    512  # a server's vectors are lists of a thousand numbers and more: a whole part of them takes 300 MB
+)
 STAGES = ("keyword", "embedding", "llm")
 
 
@@ -220,10 +223,16 @@ class _Part:
             raise RuntimeError("nothing was learned, so there is nothing to guess with")
         if weights is not None:
             return await asyncio.to_thread(lambda: linear.guesses(weights.matrix(tokens)[unsure]))
-        compared = [texts[at] for at in unsure]
-        vectors = await self.ctx.deps.embedder.embed(compared)
-        self.tokens["embedding"] += sum(-(-len(text) // 4) for text in compared)
-        return linear.guesses(np.asarray(vectors, dtype=np.float32))
+        best: list[Ints] = []
+        confidence: list[NDArray[np.float64]] = []
+        for start in range(0, len(unsure), EMBEDDED_AT_ONCE):
+            compared = [texts[at] for at in unsure[start : start + EMBEDDED_AT_ONCE]]
+            vectors = await self.ctx.deps.embedder.embed(compared)
+            self.tokens["embedding"] += sum(-(-len(text) // 4) for text in compared)
+            found = linear.guesses(np.asarray(vectors, dtype=np.float32))
+            best.append(found[0])
+            confidence.append(found[1])
+        return np.concatenate(best), np.concatenate(confidence)
 
     async def _by_model(self, doubtful: list[tuple[int, str]]) -> bool:
         """Ask about each different text once; True when stopped before all were asked."""
