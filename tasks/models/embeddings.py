@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from tasks.models.wire import build_server
 from tasks.settings import Settings
 
 BATCH = 256
+AT_ONCE = 4  # batches under way
 LONGEST_CHARACTERS = 20_000  # of one text: about 5,000 tokens, under the 8,191 that OpenAI's models take
 
 
@@ -33,12 +35,19 @@ class OpenAIEmbedder:
         self._server = server
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        vectors: list[list[float]] = []
-        for batch in _batches(texts):
-            body: Json = {"model": self.name, "input": batch, "encoding_format": "float"}
-            answer = await self._server.post("/embeddings", body, tokens=sum(map(len, batch)) // 4)
-            vectors += _vectors(answer.get("data"), len(batch))
-        return vectors
+        free = asyncio.Semaphore(AT_ONCE)
+
+        async def one(batch: list[str]) -> list[list[float]]:
+            async with free:
+                return await self._batch(batch)
+
+        found = await asyncio.gather(*(one(batch) for batch in _batches(texts)))
+        return [vector for vectors in found for vector in vectors]
+
+    async def _batch(self, batch: list[str]) -> list[list[float]]:
+        body: Json = {"model": self.name, "input": batch, "encoding_format": "float"}
+        answer = await self._server.post("/embeddings", body, tokens=sum(map(len, batch)) // 4)
+        return _vectors(answer.get("data"), len(batch))
 
     async def close(self) -> None:
         await self._server.close()

@@ -35,9 +35,7 @@ from tasks.steps.topic_labels import Labeller, batches, text_key
 
 THRESHOLD = 0.7
 IN_THE_RUNNING = 0.2  # share of a new topic from which a row that has a topic is sorted again
-EMBEDDED_AT_ONCE = (
-    512  # a server's vectors are lists of a thousand numbers and more: a whole part of them takes 300 MB
-)
+EMBEDDED_AT_ONCE = 1_024  # a server's vectors come as lists of numbers: those of a whole part take 300 MB
 STAGES = ("keyword", "embedding", "llm")
 
 
