@@ -29,9 +29,19 @@ async def test_vectors_come_back_in_order_normalised_and_in_batches() -> None:
     wire = Wire(vectors)
     found = await wire.embedder().embed(["a", "", "x" * 50_000] * 100)
     assert len(found) == 300 and found[0] == [0.6, 0.8]
-    assert [len(body["input"]) for _, body in wire.asked] == [256, 44]
-    assert wire.asked[0][1]["input"][1] == " " and len(wire.asked[0][1]["input"][2]) == 20_000
+    batches = sorted((body["input"] for _, body in wire.asked), key=len)  # they are under way together
+    assert [len(batch) for batch in batches] == [44, 256]
+    assert batches[1][1] == " " and len(batches[1][2]) == 20_000
     assert await wire.embedder().embed([]) == []
+
+
+async def test_vectors_belong_to_their_texts_although_batches_are_under_way_together() -> None:
+    def numbered(path: str, body: Json) -> Any:
+        data = [{"index": place, "embedding": [1.0, float(text)]} for place, text in enumerate(body["input"])]
+        return 200, {"data": data}
+
+    found = await Wire(numbered).embedder().embed([str(number) for number in range(900)])
+    assert [round(vector[1] / vector[0]) for vector in found] == list(range(900))
 
 
 @pytest.mark.parametrize(
