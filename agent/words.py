@@ -21,7 +21,8 @@ _TAKES_BACK = re.compile(
     r"(?:no|nope|not|wait|stop|cancel|actually|hold|dont|hang on|never mind|nevermind|forget)\b"
 )
 _LEANS_TO_YES = re.compile(
-    r"(?:yes|yeah|yep|yup|sure|ok|okay|approve|approved|confirm|confirmed|go|fine|great|perfect|sounds|looks|good|do|start|please)\b"
+    r"(?:yes|yeah|yep|yup|sure|ok|okay|approve|approved|confirm|confirmed|go|fine|great|perfect|sounds|looks|good|do|start"
+    r"|please(?=$| (?:do|go|start|continue|approve)\b))\b"  # "please add both" asks for something else
 )
 SHORT_WORDS = 12
 

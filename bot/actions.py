@@ -6,6 +6,7 @@ themselves from the outbox, so nothing here touches a message.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -264,6 +265,16 @@ async def _next(hands: Hands, click: Click) -> Events:
     return await tool_answer(hands, click, name, BUTTON_TOOLS[name](click))
 
 
+def _as_previewed(value: str) -> Json:
+    """What a preview of rows in other words was of; the tool's defaults where the button says nothing that can be read."""
+    try:
+        asked = json.loads(value)
+    except ValueError:
+        return {}
+    names = ("methods", "record_ids", "topics", "pivot_language")
+    return {name: asked[name] for name in names if asked.get(name)} if isinstance(asked, dict) else {}
+
+
 BUTTON_TOOLS: dict[str, Callable[[Click], Json]] = {
     "prepare_from_knowledge": lambda click: {"source": []},
     "generate_topics": lambda click: {},
@@ -271,6 +282,7 @@ BUTTON_TOOLS: dict[str, Callable[[Click], Json]] = {
     "analyze_coverage": lambda click: {},
     "generate_preview": lambda click: {},
     "bootstrap_dataset": lambda click: {},
+    "augment_dataset": lambda click: _as_previewed(click.value),
     "upload_dataset": lambda click: {},
     "run_dry_run": lambda click: {},
     "deploy_model": lambda click: {},

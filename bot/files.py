@@ -24,6 +24,7 @@ CHUNK_BYTES = 1 << 20
 QUEUED_CHUNKS = 8  # bounds memory between network and disk
 REDIRECTS = 5
 SLACK_HOSTS = (".slack.com", ".slack-edge.com", ".slack-files.com")
+PAGES = (".html", ".htm", ".xhtml")
 GONE = frozenset({"file_deleted", "file_not_found", "not_found"})
 
 
@@ -109,6 +110,9 @@ class Downloads:
         if response.content_length and size < response.content_length:
             await asyncio.to_thread(self._blobs.delete, path)
             raise FileProblem("The download from Slack broke off.", again=True)
+        if _may_be_a_page(file) and size != file.size:
+            await asyncio.to_thread(self._blobs.delete, path)
+            raise FileProblem(_refused("html", file.name))
         if not size and not expected:
             await asyncio.to_thread(self._blobs.delete, path)
             raise FileProblem(f"`{_name(file.name)}` is empty. Upload a file with at least one row.")
@@ -140,7 +144,7 @@ class Downloads:
             )
         if response.content_length and response.content_length > self._max_bytes:
             raise FileProblem(self._too_large(file))
-        if response.content_type == "text/html" and not file.name.lower().endswith((".html", ".htm")):
+        if response.content_type == "text/html" and not _may_be_a_page(file):
             raise FileProblem(_refused("html", file.name))
 
     async def _checked(
@@ -148,7 +152,7 @@ class Downloads:
     ) -> AsyncIterator[bytes]:
         size = 0
         async for chunk in chunks:
-            if size == 0 and chunk.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+            if size == 0 and not _may_be_a_page(file) and _is_a_page(chunk):
                 raise FileProblem(_refused("html", file.name))
             size += len(chunk)
             if size > self._max_bytes:
@@ -210,6 +214,15 @@ def _drained(waiting: queue.Queue[bytes | BaseException | None]) -> Iterator[byt
         if isinstance(chunk, BaseException):
             raise chunk
         yield chunk
+
+
+def _may_be_a_page(file: SlackFile) -> bool:
+    """Whether a web page may be what was shared. Slack's login page looks like one too, but has another size."""
+    return file.name.lower().endswith(PAGES) and file.size > 0
+
+
+def _is_a_page(start: bytes) -> bool:
+    return start.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
 
 
 def _address(file: Json) -> str:

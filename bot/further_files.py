@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
-from agent.tools.files import offer
+from agent.tools.files import card_of, offer
 from bot.files import SlackFile
 from bot.hands import Click, Events, Hands, tool_answer
 from storage.records import InboxItem, Json, OutboxEvent, WaitingFile, Workflow
@@ -46,9 +46,9 @@ def card(item: InboxItem, workflow: Workflow, files: Sequence[WaitingFile]) -> t
     if not files:
         return ()
     data = offer(workflow.id, workflow.name, workflow.total_rows, files)
-    return (
-        OutboxEvent("second_file", workflow.channel, workflow.thread_ts, data, key=f"second_file:{item.id}"),
-    )
+    key = f"second_file:{item.id}"
+    card = card_of(files[0].batch)
+    return (OutboxEvent("second_file", workflow.channel, workflow.thread_ts, data, key=key, card=card),)
 
 
 def _adding(mode: Literal["append", "merge", "replace"]) -> Callable[[Hands, Click], Awaitable[Events]]:

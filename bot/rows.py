@@ -287,7 +287,7 @@ async def _turn_page(hands: Hands, click: Click) -> Events:
 
 
 async def _pick_topic(hands: Hands, click: Click) -> Events:
-    """A topic chosen beside a row: saved at once."""
+    """A topic chosen beside a row, or agreed to: saved at once."""
     record = str(click.item.data["action"]).partition(":")[2]
     topic = topic_of(click.value, click.workflow)
     if not topic:
@@ -364,6 +364,7 @@ HANDLERS: dict[str, Handler] = {
     "rows.browse": _browse,
     "review.open": _browse,
     "review.pick": _pick_topic,
+    "review.keep": _pick_topic,  # the topic that it has already, from now on by hand
     "rows.filter": _refilter,
     "rows.clear": _clear,
     "rows.page": _turn_page,

@@ -8,7 +8,8 @@ from typing import Literal
 
 from agent.tooling import ToolContext, ToolResult, failed, ok, tool
 from agent.tools.acting import CARD_BELOW, start
-from storage.records import Change, Json, WaitingFile
+from storage.errors import Conflict
+from storage.records import Change, Json, OutboxEvent, WaitingFile
 from tasks.drafting import mention
 
 BY_BUTTON = "button"
@@ -31,9 +32,7 @@ async def add_file(
     if ctx.actor.turned_away:
         return failed(ctx.actor.turned_away)
     waiting = await waiting_files(ctx)
-    chosen = [
-        one for one in waiting if not file or file.casefold() in (one.name.casefold(), one.id, one.batch)
-    ]
+    chosen = _named(waiting, file) or await _failed_before(ctx, file)
     if not chosen:
         names = ", ".join(one.name for one in waiting)
         why = f"No file called {file!r} waits; there are: {names}." if waiting else NOTHING_WAITS
@@ -44,10 +43,13 @@ async def add_file(
     if mode == "replace" and len(chosen) > 1:
         return failed(f"Say which file is to stand alone: {', '.join(one.name for one in chosen)}.")
     if mode == "replace" and ctx.evidence != BY_BUTTON:
-        await ctx.show("second_file", offer(ctx.flow.id, ctx.flow.name, ctx.flow.total_rows, chosen))
+        await _ask_again(ctx, chosen)
         return ok(status="asked", note=f"A person has to press Replace on the card. {CARD_BELOW}")
     first, *rest = (_params(one, mode) for one in chosen)
-    return await start(ctx, "merge", {**first, "then": rest}, files=[one.name for one in chosen], mode=mode)
+    result = await start(ctx, "merge", {**first, "then": rest}, files=[one.name for one in chosen], mode=mode)
+    if result.get("status") == "started":
+        await _settle(ctx, chosen, "taken", mode)
+    return result
 
 
 @tool(title="Leaving a file aside")
@@ -59,15 +61,10 @@ async def dismiss_file(ctx: ToolContext, *, file: str = "") -> ToolResult:
     """
     if ctx.actor.turned_away:
         return failed(ctx.actor.turned_away)
-    waiting = [
-        one
-        for one in await waiting_files(ctx)
-        if not file or file.casefold() in (one.name.casefold(), one.id, one.batch)
-    ]
+    waiting = _named(await waiting_files(ctx), file)
     if not waiting:
         return failed(NOTHING_WAITS)
-    puts = tuple(replace(one, status="dismissed") for one in waiting)
-    await ctx.deps.state.commit(ctx.tenant, Change(puts=puts))
+    await _settle(ctx, waiting, "dismissed", "left")
     names = ", ".join(one.name for one in waiting)
     return ok(status="dismissed", files=names, note=f"Left aside: {names}. Nothing was changed.")
 
@@ -78,8 +75,15 @@ async def waiting_files(ctx: ToolContext) -> list[WaitingFile]:
     return sorted((one for one in found if one.status == "waiting"), key=lambda one: (one.at, one.id))
 
 
-def offer(workflow_id: str, name: str, rows: int, files: Sequence[WaitingFile]) -> Json:
-    """The `second_file` card's data (docs/events.md)."""
+def card_of(batch: str) -> str:
+    """The name under which the card that offers these files is brought up to date."""
+    return f"second_file:{batch}"
+
+
+def offer(
+    workflow_id: str, name: str, rows: int, files: Sequence[WaitingFile], settled: Sequence[Json] = ()
+) -> Json:
+    """The `second_file` card's data (docs/events.md). `settled` are those about which somebody has decided."""
     return {
         "workflow_id": workflow_id,
         "name": name,
@@ -87,7 +91,69 @@ def offer(workflow_id: str, name: str, rows: int, files: Sequence[WaitingFile]) 
         "files": [{"id": one.id, "name": one.name, "size": one.size} for one in files],
         "batch": files[0].batch if len(files) > 1 else "",
         "by": mention(files[0].by) if files else "",
+        "settled": list(settled),
     }
+
+
+def _named(waiting: Sequence[WaitingFile], file: str) -> list[WaitingFile]:
+    wanted = file.casefold()
+    return [one for one in waiting if not wanted or wanted in (one.name.casefold(), one.id, one.batch)]
+
+
+async def _failed_before(ctx: ToolContext, file: str) -> list[WaitingFile]:
+    """A file of that name that was to be added and was not: the adding was stopped, or did not work."""
+    if not file:
+        return []
+    found = await ctx.deps.state.find(ctx.tenant, WaitingFile, f"waiting:workflow:{ctx.flow.id}")
+    return _named([one for one in found if one.status == "taken"], file)
+
+
+async def _ask_again(ctx: ToolContext, chosen: Sequence[WaitingFile]) -> None:
+    """The card once more, at the end of the thread, for a button that a person has to press."""
+    data = offer(ctx.flow.id, ctx.flow.name, ctx.flow.total_rows, chosen)
+    name = _asked_again(chosen[0].batch)
+    event = OutboxEvent(
+        "second_file", ctx.channel, ctx.thread_ts, data, key=f"{name}:{ctx.call_id}", card=name
+    )
+    await ctx.deps.state.commit(ctx.tenant, Change(events=(event,)))
+
+
+def _asked_again(batch: str) -> str:
+    return f"{card_of(batch)}:again"
+
+
+async def _settle(
+    ctx: ToolContext, chosen: Sequence[WaitingFile], status: Literal["taken", "dismissed"], how: str
+) -> None:
+    """The files wait no more, and the cards that offer them say so in place of their buttons."""
+    ids = {one.id for one in chosen}
+    puts = tuple(replace(one, status=status) for one in chosen)
+    found = await ctx.deps.state.find(ctx.tenant, WaitingFile, f"waiting:workflow:{ctx.flow.id}")
+    events = []
+    for batch in dict.fromkeys(one.batch for one in chosen):
+        here = sorted((one for one in found if one.batch == batch), key=lambda one: (one.at, one.id))
+        left = [one for one in here if one.status == "waiting" and one.id not in ids]
+        decided = [
+            _decided(one, how if one.id in ids else "", ctx.actor.id) for one in here if one not in left
+        ]
+        data = offer(ctx.flow.id, ctx.flow.name, ctx.flow.total_rows, left, decided)
+        known = await ctx.deps.state.recall(ctx.tenant, _asked_again(batch))
+        for card in (card_of(batch), *([_asked_again(batch)] if known else [])):
+            events.append(
+                OutboxEvent(
+                    "second_file", ctx.channel, ctx.thread_ts, data, key=f"{card}:{ctx.call_id}", card=card
+                )
+            )
+    try:
+        await ctx.deps.state.commit(ctx.tenant, Change(puts=puts, events=tuple(events)))
+    except Conflict:  # a quick worker has noted already that they are used
+        await ctx.deps.state.commit(ctx.tenant, Change(events=tuple(events)))
+
+
+def _decided(one: WaitingFile, how: str, by: str) -> Json:
+    """`how` "" where that was said on the card before."""
+    past = "left" if one.status == "dismissed" else "added"
+    return {"name": one.name, "how": how or past, "by": by if how else ""}
 
 
 async def _busy(ctx: ToolContext) -> str:

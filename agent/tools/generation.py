@@ -30,7 +30,7 @@ from tasks.rules.approvals import ExplicitOrder
 from tasks.rules.voices import voices
 from tasks.schemas import personas as personas_schema
 from tasks.step import StepError
-from tasks.steps import augmentation, planning
+from tasks.steps import augmentation, generating, planning
 
 Strategy = Literal["message_variation", "few_shot", "topic_description", "scenario_expansion", "tool_chain"]
 Method = Literal["paraphrase", "backtranslate"]
@@ -293,7 +293,19 @@ async def _planned(
     except StepError as error:
         return failed(str(error), next=error.next)
     params["target_topics"] = list(dict.fromkeys(want.topic for want in wants if want.topic))
-    return wants
+    return await _without_tools(ctx, params) or wants
+
+
+async def _without_tools(ctx: ToolContext, params: Json) -> ToolResult | None:
+    """A chain of tools that the rows do not bring is refused now, not after somebody has approved what it costs."""
+    if params["strategy"] != "tool_chain":
+        return None
+    listed = await manifest(ctx)
+    try:
+        await asyncio.to_thread(generating.chains_of, ctx.deps.datasets, listed, ctx.flow.id, params)
+    except StepError as error:
+        return failed(str(error), next=error.next)
+    return None
 
 
 async def _totals(ctx: ToolContext) -> Summary:

@@ -44,7 +44,7 @@ TITLES = {
 }
 WOULD = {
     "remove_duplicates": "would be removed; the first of each stays. They are left out of training already.",
-    "near_duplicates": "would be removed; the first of each group stays. The answer counts as part of the row.",
+    "near_duplicates": "would be removed; the first of each group stays. They ask nearly the same and have nearly the same answer.",
     "fix_formatting": "would be mended; words stay as they are.",
     "empty_turns": "would lose their empty turns.",
     "refusals": "would lose that answer; the question stays.",
@@ -71,14 +71,19 @@ def proposal(payload: Json) -> Body:
     """The card's body: one paragraph a finding, chosen ones first said to be so."""
     params = mapped(payload.get("params"))
     findings = [mapped(one) for one in listed(payload.get("findings"))]
-    chosen = [one for one in findings if is_on(str(one.get("code")), params)]
     return [
         section(
             f"{count(payload.get('rows'), 'row')} looked at. *Edit* chooses what is done"
-            + ("." if chosen else "; as it stands nothing would be.")
+            + ("." if chooses(payload) else "; nothing is chosen yet.")
         ),
         *(section(_finding(one, params)) for one in findings[:8]),
     ]
+
+
+def chooses(payload: Json) -> bool:
+    """Whether anything that was found is to be done."""
+    params = mapped(payload.get("params"))
+    return any(is_on(str(mapped(one).get("code")), params) for one in listed(payload.get("findings")))
 
 
 def is_on(code: str, params: Json) -> bool:
@@ -119,8 +124,8 @@ def _example(code: str, shown: Json) -> str:
     if not text:
         return ""
     if code == "fix_formatting" and after:
-        return f"> {text}\n> → {after}"
-    return f"> {text}" + (f"\n> _like_ {after}" if after else "")
+        return f"> • {text}\n> → {after}"
+    return f"> • {text}" + (f"\n> _like_ {after}" if after else "")
 
 
 # ---------------------------------------------------------------- the form
@@ -210,7 +215,10 @@ def cleaned(data: Json) -> Rendered:
                     ("Valid rows", f"{whole(data.get('valid_before')):,} → {whole(data.get('valid')):,}"),
                 ]
             ),
-            actions(button("Undo", "rows.undo", str(before)) if before and before != now else None),
+            actions(
+                button("Undo", "rows.undo", str(before)) if before and before != now else None,
+                button("Browse rows", "rows.browse", "all"),
+            ),
             context("The version before stays; Undo asks first, then stands on it again."),
         ],
     )

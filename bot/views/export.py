@@ -45,7 +45,7 @@ def export(data: Json) -> Rendered:
         [
             header(title),
             _files(data),
-            fields([] if is_card else _counts(data, rows, about)),
+            fields([] if is_card else _counts(data, about)),
             *_caveats(data),
             _next(data, is_card),
             _footer(data),
@@ -101,9 +101,9 @@ def _file(file: Mapping[str, Any], shared: bool) -> str:
     return f"<{link}|Download {name.replace('|', ' ')}>{size}" if usable else f"{name}{size}"
 
 
-def _counts(data: Json, rows: str, about: str) -> list[tuple[str, str]]:
+def _counts(data: Json, about: str) -> list[tuple[str, str]]:
     form = say(data.get("format_title") or data.get("format") or "JSONL", 60)
-    facts = [("Rows", rows), ("Format", form), ("Of", about)]
+    facts = [("Rows", f"{whole(data.get('rows')):,}"), ("Format", form), ("Dataset", about)]
     if data.get("with_invalid"):
         facts.append(("Rejected rows", "included"))
     if whole(data.get("generated_left_out")):
@@ -131,7 +131,7 @@ def _caveats(data: Json) -> list[Block | None]:
     total = max(whole(data.get("not_carried_count")), len(names))
     if names:
         more = f" and {total - 5:,} more" if total > 5 else ""
-        lines.append(f"the format cannot hold {count(total, 'column')}: {', '.join(names[:5])}{more}")
+        lines.append(f"The format cannot hold {count(total, 'column')}: {', '.join(names[:5])}{more}")
     if whole(data.get("formulas")):
         lines.append(
             f"{count(data.get('formulas'), 'row')} with a cell that begins like a formula: import the columns as text, "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from bot.views import coverage
 from bot.views.generation_proposals import strategy_words
 from bot.views.kit import (
@@ -44,6 +46,7 @@ WHY = {
     "duplicate": "the same as an earlier row",
     "no_answer": "not answered by the model",
 }
+METHODS = {"paraphrase": "paraphrased", "backtranslate": "translated there and back"}
 SYNTHETIC = "Every row of this dataset is synthetic: a model wrote it from the goal. Real rows, even a few, are worth more."
 
 
@@ -61,7 +64,7 @@ def preview(data: Json) -> Rendered:
             section(rejected_line(data)),
             section(_samples(data, 3)),
             _variety(data),
-            None if again else _ways_on(workflow),
+            _all_again(data) if again else _ways_on(workflow),
             context("AI-generated"),
         ],
     )
@@ -90,10 +93,7 @@ def generated(data: Json) -> Rendered:
                     ("Asked for", f"{whole(data.get('asked')):,}{_again(data)}"),
                     ("Made", f"{made:,}"),
                     ("Kept", f"{kept:,}"),
-                    (
-                        "Balance",
-                        f"{figure(data.get('balance_before'))} → {figure(data.get('balance_after'))}",
-                    ),
+                    *_balance(data),
                 ]
             ),
             section(_going_on(data, partial.strip())),
@@ -138,9 +138,21 @@ def rejected_line(data: Json) -> str:
 def _from(data: Json) -> str:
     """How the examples were made, and in which form."""
     if data.get("augmentation"):
-        return f"from your rows, in other words ({say(data.get('strategy') or '', 60)})"
+        return f"from your rows, in other words ({_ways(data)})"
     whole_ones = ", whole conversations" if data.get("generation_mode") == "sft" else ""
     return f"from {strategy_words(data.get('strategy'))}{whole_ones}"
+
+
+def _balance(data: Json) -> list[tuple[str, str]]:
+    """Nothing where there are no topics to be balanced."""
+    before, after = data.get("balance_before"), data.get("balance_after")
+    return [("Balance", f"{figure(before)} → {figure(after)}")] if real(after) is not None else []
+
+
+def _ways(data: Json) -> str:
+    """How rows were said again, in words."""
+    named = [METHODS.get(name, name) for name in str(data.get("strategy") or "").split(" and ")]
+    return say(" and ".join(named), 80)
 
 
 def _again(data: Json) -> str:
@@ -214,7 +226,7 @@ def _row(row: dict[str, object]) -> str:
             row.get("difficulty"),
             row.get("keyword"),
             *listed(row.get("aspects")),
-            row.get("method"),
+            METHODS.get(str(row.get("method") or ""), str(row.get("method") or "")),
         )
         if part
     )
@@ -227,9 +239,18 @@ def _row(row: dict[str, object]) -> str:
     return f"{title}\n> {say(row.get('text', ''), 700)}{original}{answer}{voice}"
 
 
+def _all_again(data: Json) -> Block | None:
+    """The way from a preview of rows in other words to the proposal of all of them; none where the request fits in no button."""
+    request = json.dumps(mapped(data.get("request")), ensure_ascii=False, separators=(",", ":"))
+    fits = bool(data.get("request")) and len(request) <= 1_500
+    return actions(
+        button("Add all of these rows…", "next.augment_dataset", request, style="primary") if fits else None
+    )
+
+
 def _ways_on(workflow: str) -> Block | None:
     return actions(
-        button("Generate these", "generation.open", workflow, style="primary"),
+        button("Generate more like these", "generation.open", workflow, style="primary"),
         button("Others, please", "next.generate_preview", workflow),
     )
 

@@ -13,6 +13,7 @@ from bot.views.kit import (
     listed,
     mapped,
     more,
+    real,
     say,
     section,
     table,
@@ -52,7 +53,10 @@ def generation(payload: Json) -> Sequence[Block | None]:
                 ("Balance now", figure(payload.get("balance"))),
                 ("Expected balance", figure(payload.get("expected_balance"))),
             ]
-        ),
+        )
+        if real(payload.get("expected_balance")) is not None
+        else None,
+        section(_less_even(payload)),
         table(
             ("Topic", "Examples"),
             [(item.get("name") or item.get("topic") or "", f"{whole(item.get('count')):,}") for item in plan],
@@ -95,7 +99,17 @@ def _what_for(payload: Json) -> str:
     kinds = whole(payload.get("combinations"))
     crossed = f", {kinds:,} combinations a topic and none of them twice" if kinds else ""
     seeds = any(mapped(line).get("topic") == "" for line in listed(payload.get("plan")))
-    return f"{form}{crossed}" + ("" if seeds else ", so that topics with few rows catch up")
+    before, after = real(payload.get("balance")), real(payload.get("expected_balance"))
+    evens = not seeds and before is not None and after is not None and after - before >= 0.005
+    return f"{form}{crossed}" + (", so that topics with few rows catch up" if evens else "")
+
+
+def _less_even(payload: Json) -> str:
+    """A word of warning where so many examples would tip the balance."""
+    before, after = real(payload.get("balance")), real(payload.get("expected_balance"))
+    if before is None or after is None or before - after < 0.1:
+        return ""
+    return f"⚠️ The topics would be less even than now ({figure(before)} → {figure(after)}). *Edit* asks for fewer, or for other topics."
 
 
 def _earlier(payload: Json) -> str:

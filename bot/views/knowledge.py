@@ -58,9 +58,9 @@ def documents(data: Json) -> Rendered:
         [
             header("Documents read"),
             table(
-                ("Document", "Kind", "Pages", "Headings", "Passages", "Words"),
+                ("Document", "Pages", "Passages", "Words"),  # as many as a thread has room for
                 [_document(one) for one in read],
-                numbers=(2, 3, 4, 5),
+                numbers=(1, 2, 3),
                 most=20,
             ),
             section("*What they are about*\n" + bullets(outline, 12) if outline else ""),
@@ -149,9 +149,7 @@ def _document(one: dict[str, object]) -> tuple[object, ...]:
     pages = whole(one.get("pages"))
     return (
         one.get("name") or "",
-        one.get("kind") or "",
         f"{pages:,}" if pages else "–",
-        f"{whole(one.get('headings')):,}",
         f"{whole(one.get('passages')):,}",
         f"{whole(one.get('words')):,}",
     )
@@ -160,12 +158,18 @@ def _document(one: dict[str, object]) -> tuple[object, ...]:
 def _skipped(read: Sequence[dict[str, object]]) -> list[str]:
     lines = []
     for one in read:
-        left = [f"{whole(n):,} {say(name, 60)}" for name, n in mapped(one.get("skipped")).items()][:8]
+        left = [_counted(whole(n), say(name, 60)) for name, n in mapped(one.get("skipped")).items() if n][:8]
         told = [", ".join(left)] if left else []
         told += [say(note, 160) for note in listed(one.get("notes"))[:3]]
         if told:
             lines.append(f"{say(one.get('name') or '', 80)}: {'. '.join(told)}")
     return lines
+
+
+def _counted(number: int, name: str) -> str:
+    """ "3 scripts", "1 script"; names come in the plural."""
+    one = number == 1 and " and " not in name and " that " not in name
+    return f"{number:,} {name.removesuffix('s') if one else name}"
 
 
 def _problem(one: dict[str, object]) -> str:

@@ -73,6 +73,8 @@ def _facts(data: Json) -> list[tuple[str, str]]:
         ("Read as", _read_as(data)),
         ("Kept columns", ", ".join(say(column, 40) for column in listed(data.get("columns_kept"))[:8])),
     ]
+    if not whole(mapped(data.get("hygiene")).get("valid")):
+        return facts  # what rows are like is said of valid ones
     facts += [
         (title, figure(statistics[key], digits))
         for key, title, digits in STATISTICS
@@ -88,7 +90,9 @@ def _facts(data: Json) -> list[tuple[str, str]]:
 def _read_as(data: Json) -> str:
     """ "ShareGPT, 3 columns kept (JSONL, gzip)"."""
     kept = len(listed(data.get("columns_kept")))
-    shape = ", ".join(part for part in (say(data.get("shape"), 80), f"{count(kept, 'column')} kept" if kept else "") if part)
+    shape = ", ".join(
+        part for part in (say(data.get("shape"), 80), f"{count(kept, 'column')} kept" if kept else "") if part
+    )
     return f"{shape} ({say(data.get('format'), 60)})" if data.get("format") else shape
 
 
@@ -124,7 +128,11 @@ def _repeats(hygiene: dict[str, object]) -> str:
     duplicates, near = whole(hygiene.get("duplicates")), whole(hygiene.get("near_duplicates"))
     parts = [f"{count(duplicates, 'exact duplicate')}, the first of each kept"] if duplicates else []
     parts += [f"{count(near, 'near-duplicate')}, nothing removed"] if near else []
-    parts += ["near-duplicates are being counted; if there are any, a card follows"] if hygiene.get("near_pending") else []
+    parts += (
+        ["near-duplicates are being counted; if there are any, a card follows"]
+        if hygiene.get("near_pending")
+        else []
+    )
     return " · ".join(parts)
 
 
@@ -141,7 +149,7 @@ def _words(row: object) -> object:
 def _goal(data: Json, total: int, valid: int) -> str:
     goal = str(data.get("goal") or "")
     if valid == 0:
-        return "No row can be used yet. Mend the file as above and upload it in a new thread."
+        return "No row can be used yet. Mend the file as above and share it again here, in this thread."
     lines = [
         f"*Goal:* {say(goal, 300)}"
         if goal
@@ -150,7 +158,7 @@ def _goal(data: Json, total: int, valid: int) -> str:
     if valid < total:
         lines.append(
             f"Shall I go on with the {valid:,} valid rows? The rejected ones are kept and left out. "
-            "Approving the topics says yes; to mend them first, upload the corrected file in a new thread."
+            "Approving the topics says yes; to mend them first, share the corrected file here and press *Replace*."
         )
     return "\n".join(lines)
 
@@ -159,11 +167,18 @@ def _buttons(data: Json) -> Block | None:
     thread = str(data.get("workflow_id") or "")
     goal = button("Change the goal" if data.get("goal") else "Set the goal", "goal.open", thread)
     out = button("Export…", "export.open", thread) if mapped(data.get("hygiene")).get("valid") else None
+    found = mapped(data.get("hygiene"))
+    doubled = whole(found.get("duplicates")) or whole(found.get("near_duplicates"))
+    clean = button("Clean the data", "next.clean_dataset", thread) if doubled and found.get("valid") else None
     return actions(
-        goal, button("Browse rows", "rows.browse", "all"), button("Add a row", "rows.add", thread), out
+        goal, button("Browse rows", "rows.browse", "all"), clean, button("Add a row", "rows.add", thread), out
     )
 
 
 def _counted(data: Json) -> str:
     how = say(data.get("tokens_by", ""), 80)
-    return f"Token counts: {how}." if how else ""
+    if not how or not whole(mapped(data.get("hygiene")).get("valid")):
+        return ""
+    return (
+        f"Tokens are counted by {how}." if not how.startswith("estimate") else f"Token counts are an {how}."
+    )

@@ -54,16 +54,21 @@ def _topics(payload: Json) -> Body:
     lines = outline(nodes)
     loses = {str(key): whole(number) for key, number in mapped(payload.get("loses")).items() if whole(number)}
     changes = [say(_change(change), 160) for change in listed(payload.get("changes"))]
-    losing = ", ".join(f"{say(topic, 60)} {number:,}" for topic, number in list(loses.items())[:6]) + more(
+    losing = ", ".join(f"{_called(topic)} {number:,}" for topic, number in list(loses.items())[:6]) + more(
         6, len(loses)
     )
     return [
         section(FOUND.get(str(payload.get("method")), "Proposed for your rows.")),
         section("*Changed*\n" + bullets(changes, 8) if changes else ""),
         *_paragraphs(lines, 60),
-        section(f"⚠️ Rows that would lose their topic: {losing}" if loses else ""),
+        section(f"⚠️ Rows that would lose their topic and be sorted again: {losing}" if loses else ""),
         context(voices(payload)),
     ]
+
+
+def _called(topic: str) -> str:
+    """A topic that is gone from the tree, by its id alone."""
+    return say(topic.rpartition("/")[2].replace("_", " ").capitalize(), 60)
 
 
 def _grader(payload: Json) -> Body:

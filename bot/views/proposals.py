@@ -5,6 +5,7 @@ Reads the record alone, so a card redrawn after a restart is the same card. What
 
 from __future__ import annotations
 
+from bot.views.cleaning import chooses
 from bot.views.kit import (
     Block,
     Rendered,
@@ -84,13 +85,22 @@ APPROVE: dict[ProposalKind, str] = {
 ROWS = {"delete": "Delete them", "move": "Move them", "restore": "Go back"}  # by what is done to the rows
 REJECT: dict[ProposalKind, str] = {"consent": "Keep rows here", "topics": "Not these"}
 EDITABLE: frozenset[ProposalKind] = frozenset({"topics", "grader", "generation", "training", "clean"})
+GIST: dict[ProposalKind, int] = {"clean": 9}  # blocks of a decided card; of a cleaning every choice
 DANGEROUS: frozenset[ProposalKind] = frozenset({"delete", "rollback", "override"})
 
 
 def _next(proposal: Proposal) -> str:
     if proposal.kind == "topics" and "bootstrap" in proposal.payload:
         return "I propose how many rows to write for each of them, and what it costs."
+    if proposal.kind == "rows" and proposal.payload.get("action") == "restore":
+        return "the dataset is as it was in that version; the version that stands now is kept."
     return NEXT[proposal.kind]
+
+
+def _sentence(proposal: Proposal) -> str:
+    """What happens next, by itself."""
+    words = _next(proposal)
+    return words[:1].upper() + words[1:]
 
 
 # ---------------------------------------------------------------- buttons
@@ -114,7 +124,8 @@ def _buttons(proposal: Proposal) -> Block | None:
     no = button(
         REJECT.get(proposal.kind, "Reject"), "proposal.reject", proposal.id, label=f"Reject: {proposal.title}"
     )
-    return actions(yes, edit, *_extras(proposal), no)
+    idle = proposal.kind == "clean" and not chooses(proposal.payload)
+    return actions(None if idle else yes, edit, *_extras(proposal), no)
 
 
 def _extras(proposal: Proposal) -> Body:
@@ -138,11 +149,11 @@ def _ask(proposal: Proposal, danger: bool) -> Block | None:
     if proposal.ceiling_usd > 0:
         return confirm(
             "Spend this?",
-            f"At most ${proposal.ceiling_usd:.2f}. {NEXT[proposal.kind].capitalize()}",
+            f"At most ${proposal.ceiling_usd:.2f}. {_sentence(proposal)}",
             "Yes, spend it",
         )
     if danger:
-        return confirm("Sure?", NEXT[proposal.kind].capitalize(), "Yes", danger=True)
+        return confirm("Sure?", _sentence(proposal), "Yes", danger=True)
     return None
 
 
@@ -174,7 +185,7 @@ def _gist(proposal: Proposal) -> Body:
         block
         for block in BODIES[proposal.kind](proposal.payload)
         if block and block["type"] in ("section", "table")
-    ][:4]
+    ][: GIST.get(proposal.kind, 4)]
 
 
 def _closing(proposal: Proposal) -> str:

@@ -23,6 +23,7 @@ from bot.views.kit import (
     option,
     person,
     plain,
+    real,
     say,
     section,
     whole,
@@ -154,7 +155,14 @@ def _row(row: Json, picks: list[Block]) -> list[Block | None]:
     held = [one for one in picks if one["value"] == row.get("topic_key")]
     if held:
         select["initial_option"] = held[0]
-    return [section(line(row), select)]
+    # a choice that stays as it is tells nobody anything, so agreeing has a button of its own
+    right = button("It's right", f"review.keep:{id}", held[0]["value"]) if held and _is_unsure(row) else None
+    return [section(line(row)), actions(select, right, opener)]
+
+
+def _is_unsure(row: Json) -> bool:
+    sure = real(row.get("confidence"))
+    return sure is None or sure < 1.0
 
 
 def _paging(data: Json, reviewing: bool) -> Block | None:

@@ -28,6 +28,7 @@ from bot.views.kit import (
     table,
     whole,
 )
+from bot.views.versions import MADE_BY
 
 SHOWN = 8
 ROW_CHARACTERS = 220
@@ -41,10 +42,10 @@ def listing(data: Json) -> Rendered:
     which = ", ".join(say(word, 90) for word in listed(data.get("which"))[:8]) or "every row"
     of = f" of {count(total, 'row')}" if real(total) is not None else ""
     return rendered(
-        f"{len(shown)} rows: {which}" if shown else f"No row here: {which}",
+        f"{count(len(shown), 'row')}: {which}" if shown else f"No row here: {which}",
         [
             header("Rows"),
-            context(f"{len(shown)}{of} · {which}" if shown else f"None so far · {which}"),
+            context(f"{_first(len(shown), total)}{of} · {which}" if shown else f"None so far · {which}"),
             *(section(line(row)) for row in shown),
             actions(
                 button("Browse rows", "rows.browse", preset(mapped(data.get("where"))), style="primary"),
@@ -52,6 +53,11 @@ def listing(data: Json) -> Rendered:
             ),
         ],
     )
+
+
+def _first(shown: int, total: object) -> str:
+    """How many are shown; "the first" where more may match than anybody has counted."""
+    return f"The first {shown:,}" if real(total) is None and shown == SHOWN else f"{shown:,}"
 
 
 def line(row: Json) -> str:
@@ -64,7 +70,7 @@ def facts(row: Json) -> str:
     parts = [f"line {whole(row.get('line'))}" if whole(row.get("line")) else ""]
     parts.append(f"*{topic_of(row.get('topic'))}*")
     if real(row.get("confidence")) is not None:
-        parts.append(f"sure to {percent(row['confidence'])}")
+        parts.append(f"{percent(row['confidence'])} sure")
     if real(row.get("score")) is not None:
         parts.append(f"score {figure(row['score'])}")
     parts.append("generated" if row.get("generated") else "")
@@ -142,7 +148,9 @@ def proposal(payload: Json) -> list[Block | None]:
 def _going_back(payload: Json) -> list[Block | None]:
     valid, now = whole(payload.get("valid")), whole(payload.get("total"))
     made_by = (
-        f" (made by: {say(str(payload['made_by']).replace('_', ' '), 40)})" if payload.get("made_by") else ""
+        f" ({say(MADE_BY.get(str(payload['made_by']), str(payload['made_by']).replace('_', ' ')), 60)})"
+        if payload.get("made_by")
+        else ""
     )
     return [
         section(
@@ -158,7 +166,7 @@ def _going_back(payload: Json) -> list[Block | None]:
 
 def _examples(examples: list[object], number: int) -> str:
     shown = [mapped(one) for one in examples[:5]]
-    lines = [f"> {say(one.get('text') or '(no text)', 200)}" for one in shown]
+    lines = [f"> • {say(one.get('text') or '(no text)', 200)}" for one in shown]
     rest = more(len(shown), number, "rows")
     return "\n".join(["*Some of them*", *lines, *([rest] if rest else [])]) if lines else ""
 

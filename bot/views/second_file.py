@@ -20,6 +20,7 @@ from bot.views.kit import (
     listed,
     mapped,
     more,
+    person,
     rendered,
     say,
     section,
@@ -27,12 +28,19 @@ from bot.views.kit import (
 )
 
 SHOWN_FILES, SHOWN_ERRORS = 8, 8
+HOW = {
+    "append": "✅ *Append*, chosen",
+    "merge": "✅ *Merge*, chosen",
+    "replace": "✅ *Replace*, chosen",
+    "left": "left aside",
+}
 DONE = {"append": "added", "merge": "merged", "replace": "put in place of the rows before"}
 
 
 def offer(data: Json) -> Rendered:
     """Asks what is to be done with the file, or the files, of a message."""
     files = [mapped(file) for file in listed(data.get("files"))]
+    settled = [_settled(mapped(file)) for file in listed(data.get("settled"))]
     rows = whole(data.get("rows"))
     names = ", ".join(_named(file) for file in files[:SHOWN_FILES]) + more(SHOWN_FILES, len(files))
     there = (
@@ -46,10 +54,11 @@ def offer(data: Json) -> Rendered:
         "*Replace*: only the new file stands; rows that were there before keep their topics.",
     ]
     return rendered(
-        f"A further file: {names}" if files else "No file waits",
+        f"A further file: {names}" if files else "Further files: decided",
         [
-            header("A further file" if len(files) == 1 else "Further files"),
-            section(f"{there}. What shall I do with {names}?" if files else "No file waits here any more."),
+            header("A further file" if len(files) + len(settled) == 1 else "Further files"),
+            section(bullets(settled, SHOWN_FILES)),
+            section(f"{there}. What shall I do with {names}?" if files else ""),
             section(bullets(choices[:2] if len(files) > 1 else choices)) if files else None,
             *_buttons(files, str(data.get("batch") or "")),
             context("Nothing happens before somebody chooses; the version before stays in every case.")
@@ -57,6 +66,13 @@ def offer(data: Json) -> Rendered:
             else None,
         ],
     )
+
+
+def _settled(file: Json) -> str:
+    """A file about which somebody has decided, and how."""
+    name = f"`{say(str(file.get('name') or 'file').replace('`', ' '), 80)}`"
+    by = f" by {person(str(file.get('by') or ''))}" if file.get("by") else ""
+    return f"{name}: {HOW.get(str(file.get('how')), 'added')}{by}"
 
 
 def _named(file: Json) -> str:
@@ -147,7 +163,7 @@ def _facts(data: Json) -> list[tuple[str, str]]:
         ("Rows in the file", f"{whole(data.get('rows_in_file')):,}"),
         *numbers,
         ("Rows now", f"{whole(data.get('total')):,} ({whole(data.get('valid_count')):,} valid)"),
-        ("Balance", figure(data.get("balance_score"))),
+        *([("Balance", figure(data["balance_score"]))] if data.get("balance_score") is not None else []),
     ][:10]
 
 
@@ -162,4 +178,4 @@ def _errors(data: Json) -> str:
 
 def _where(lines: list[object], number: int) -> str:
     first = ", ".join(str(whole(line)) for line in lines[:5])
-    return f" (line {first}{' …' if number > 5 else ''})" if first else ""
+    return f" (line{'s' if len(lines) > 1 else ''} {first}{' …' if number > 5 else ''})" if first else ""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.views.kit import (
+    NO_TOPIC,
     Json,
     Rendered,
     bullets,
@@ -31,6 +32,23 @@ KINDS = (
     ("topics", "Another topic"),
     ("validity", "Valid or not"),
 )
+MADE_BY = {
+    "upload": "file read",
+    "append": "further file appended",
+    "merge": "further file merged",
+    "replace": "file put in place of the rows",
+    "categorize": "rows sorted into topics",
+    "validate": "rows checked again",
+    "prepare_knowledge": "rows made from documents",
+    "generate": "rows generated",
+    "augment": "rows reworded",
+    "clean": "cleaned",
+    "delete": "rows deleted",
+    "move": "rows moved to a topic",
+    "restore": "an earlier version restored",
+    "add": "row added",
+    "edit": "row edited",
+}
 WORDS = {"added": "added", "removed": "removed", "changed": "changed", "validity": "valid or not"}
 
 
@@ -66,7 +84,12 @@ def _moves(data: Json) -> dict[str, Any] | None:
 
 
 def _topic(value: object) -> str:
-    return str(value or "(none)")
+    return "(fits nowhere)" if value == NO_TOPIC else str(value or "(not sorted yet)")
+
+
+def _made_by(operation: object) -> str:
+    """What made a version, as people say it."""
+    return MADE_BY.get(str(operation or ""), say(str(operation or "").replace("_", " "), 40))
 
 
 def _example(one: Mapping[str, Any]) -> str:
@@ -83,7 +106,7 @@ def _history(data: Json) -> dict[str, Any] | None:
     for one in map(mapped, listed(data.get("versions"))):
         made = f" from {whole(one.get('parent'))}" if one.get("parent") else ""
         lines.append(
-            f"*{whole(one.get('number'))}*{made}: {say(one.get('operation') or '', 40)} by "
+            f"*{whole(one.get('number'))}*{made}: {_made_by(one.get('operation'))} by "
             f"{person(str(one.get('by') or ''))}, {when(float(one.get('at') or 0))}, {count(one.get('rows'), 'row')}"
         )
     return section(bullets(lines, most=8)) if lines else None

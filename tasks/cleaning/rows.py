@@ -15,7 +15,7 @@ from tasks.rules.cleaning import PERSONAL, FormatProblem, format_problems, is_re
 from tasks.rules.personal_data import KINDS, MASKED, Kind, Placeholders, find, masked
 
 EXCERPT = 140
-MARKS = {"\t": "→", "\n": "⏎", "\r": "␍", "\u00a0": "⍽", "\u200b": "⌷", "\ufeff": "⌷", "\u2060": "⌷"}
+MARKS = {"\t": "→", "\n": "⏎", "\r": "\\r", "\u00a0": "⍽", "\u200b": "⌷", "\ufeff": "⌷", "\u2060": "⌷"}
 DEEPEST = 100  # nesting of a column that is looked into
 Change = Callable[[str], str]
 

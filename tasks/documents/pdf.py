@@ -96,7 +96,8 @@ def _without_frames(pages: Sequence[Sequence[Line]], skipped: Counter[str]) -> l
     for page in pages:
         lines = [line for line in page if not _PAGE_NUMBER.fullmatch(line[0].strip())]
         lines = [line for line in lines if _frame(line[0]) not in running]
-        skipped["running heads and page numbers"] += len(page) - len(lines)
+        if len(lines) < len(page):
+            skipped["running heads and page numbers"] += len(page) - len(lines)
         kept.append(lines)
     return kept
 

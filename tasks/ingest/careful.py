@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from tasks.ingest.errors import BadRow
+from tasks.ingest.errors import NOT_UTF8, BadRow
 from tasks.rules.limits import Limits
 
 _NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
@@ -25,7 +25,7 @@ def read_json(text: bytes, limits: Limits) -> dict[str, Any]:
     try:
         decoded = text.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadRow("invalid_json", f"byte {error.start + 1} is not UTF-8") from None
+        raise BadRow("invalid_json", f"byte {error.start + 1} {NOT_UTF8}") from None
     value = read_value(decoded, limits)
     if not isinstance(value, dict):
         raise BadRow("invalid_data_structure", f"it is {_named(value)}, not an object")
@@ -43,7 +43,9 @@ def read_value(text: str, limits: Limits) -> Any:
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise BadRow("invalid_json", f"{error.msg} at character {error.pos + 1}") from None
+        raise BadRow(
+            "invalid_json", f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
+        ) from None
     except RecursionError:
         raise BadRow("invalid_json", "it is nested too deep") from None
     except ValueError:  # a number of more than 4,300 digits

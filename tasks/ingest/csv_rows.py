@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.ingest.errors import BadRow
+from tasks.ingest.errors import NOT_UTF8, BadRow
 from tasks.ingest.formats import delimiter_of
 from tasks.ingest.lines import Lines, TooLong, ValueRow, batches
 from tasks.ingest.shapes import with_structures
@@ -52,9 +52,7 @@ def _value(record: _Record, header: list[str], delimiter: str, limits: Limits) -
     try:
         cells = _cells(record.text.decode("utf-8"), delimiter)
     except UnicodeDecodeError as error:
-        return BadRow(
-            "invalid_data_structure", f"byte {error.start + 1} is not UTF-8; save the file as UTF-8"
-        )
+        return BadRow("invalid_data_structure", f"byte {error.start + 1} {NOT_UTF8}")
     except csv.Error as error:
         return BadRow("invalid_data_structure", str(error))
     if len(cells) != len(header):

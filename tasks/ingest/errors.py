@@ -19,6 +19,9 @@ FileCode = Literal[
 ]
 
 
+NOT_UTF8 = "is not UTF-8"  # in the detail of a row whose bytes are of another encoding
+
+
 class UnreadableFile(Exception):
     """The file cannot become a dataset. The message is for people and names the file; it may hold any character."""
 

@@ -70,7 +70,7 @@ def _opened(path: Path, file_name: str) -> Any:
         ]
         return pyarrow.parquet.ParquetFile(path, read_dictionary=texts, **plain, **options)
     except _errors() as error:
-        why = f"it begins like Parquet, but cannot be read as such ({_short(error)}); it may be cut off or damaged"
+        why = "it begins like Parquet, but is cut off or damaged, so that no row can be read"
         raise UnreadableFile("broken_parquet", file_name, why) from error
 
 
@@ -104,8 +104,8 @@ def _group(
                 refuse_bomb(progress.expanded, file_name, limits, progress)
                 line += 1
                 yield row
-    except _errors() as error:
-        detail = f"rows {line:,} to {first + rows - 1:,} are damaged ({_short(error)})"
+    except _errors():
+        detail = f"rows {line:,} to {first + rows - 1:,} are damaged"
         progress.damaged.append(f"{detail[0].upper()}{detail[1:]}; the rows before and after them were read.")
         yield ValueRow(line, f"Parquet row group {group + 1}".encode(), BadRow("invalid_json", detail))
 

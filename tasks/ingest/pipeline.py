@@ -13,7 +13,7 @@ from storage.datasets import Datasets
 from storage.manifests import Manifest, Source
 from storage.records import Tenant
 from tasks.ingest.csv_rows import csv_rows
-from tasks.ingest.errors import IngestCancelled, UnreadableFile, shortened
+from tasks.ingest.errors import NOT_UTF8, IngestCancelled, UnreadableFile, shortened
 from tasks.ingest.formats import HEAD_BYTES, Kind, kind_of
 from tasks.ingest.json_values import elements
 from tasks.ingest.lines import Element, Lines, TooLong, ValueRow, batches
@@ -175,6 +175,10 @@ def _format(kind: Kind, state: Progress) -> str:
 def _file_problems(state: Progress, reader: RowReader, recorder: Recorder) -> tuple[str, ...]:
     cut = state.cut or (reader.unfinished and recorder.last_was_bad)
     told = ["The file seems to be cut off; everything before the end was read."] if cut else []
+    if any(NOT_UTF8 in problem.detail for problem in recorder.problems):
+        told.append(
+            "Some rows are not UTF-8. Save the file as UTF-8 (in Excel: CSV UTF-8) and share it again."
+        )
     return (*told, *state.damaged[:5])
 
 

@@ -6,7 +6,7 @@ where it lies exactly on the threshold. Bands and texts rest in files: memory do
 near-duplicates is decided elsewhere; nothing here removes a row.
 """
 
-from tasks.near_duplicates.dataset import groups, sign_part
+from tasks.near_duplicates.dataset import groups, same_rows, sign_part
 from tasks.near_duplicates.index import NearIndex
 from tasks.near_duplicates.texts import (
     TEXTS,
@@ -27,6 +27,7 @@ __all__ = [
     "groups",
     "place_of",
     "prompt_text",
+    "same_rows",
     "sign_part",
     "whole_text",
 ]

@@ -51,6 +51,24 @@ def groups(
     return found
 
 
+def same_rows(
+    datasets: Datasets,
+    manifest: Manifest,
+    *,
+    blobs: BlobStore | None = None,
+    stop: Callable[[], bool] = bool,
+) -> npt.NDArray[np.uint32]:
+    """As `groups`, for rows that ask nearly the same and are nearly the same with their answers, the first of each leading.
+
+    One alone is not enough to remove a row: a long answer that all rows share hides that they ask different things.
+    """
+    asks = groups(datasets, manifest, kind="prompt", blobs=blobs, stop=stop)
+    whole = groups(datasets, manifest, kind="whole", blobs=blobs, stop=stop)
+    both = asks.astype(np.uint64) << np.uint64(32) | whole
+    _, first, group = np.unique(both, return_index=True, return_inverse=True)
+    return first[group].astype(np.uint32)
+
+
 def sign_part(
     datasets: Datasets, manifest: Manifest, part: int, *, kind: TextKind = "prompt", blobs: BlobStore | None
 ) -> Signed:

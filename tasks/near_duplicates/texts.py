@@ -2,7 +2,7 @@
 
 Two questions, two texts. *Does it ask the same?* compares what was said up to the last user message, without the system prompt
 that all rows may share; of a single turn that is the user's message. Splits and the overview ask this. *Is it the same row?*
-compares the answer too, so that two answers to one question are two rows. Only cleaning, which removes, asks this.
+compares the answer too, so that two answers to one question are two rows. Only cleaning, which removes, asks this, and both must hold.
 """
 
 from __future__ import annotations

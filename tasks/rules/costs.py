@@ -129,7 +129,8 @@ def estimate_knowledge(
     """
     written = (model, calls * prompt_tokens + passage_tokens, rows * row_tokens)
     checked = (model, calls * prompt_tokens + passage_tokens + rows * row_tokens, rows * 40)
-    formula = f"{calls} calls × {prompt_tokens} + {passage_tokens:,} tokens of passages in, {rows:,} rows × {row_tokens} out; "
+    asked = "1 call" if calls == 1 else f"{calls} calls"
+    formula = f"{asked} × {prompt_tokens} + {passage_tokens:,} tokens of passages in, {rows:,} rows × {row_tokens} out; "
     formula += f"the same in again + {rows:,} rows × 40 out to check"
     return _priced(prices, [written, checked], 2 * calls, formula)
 

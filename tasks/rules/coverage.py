@@ -19,6 +19,7 @@ Status = Literal["under", "ok", "over"]
 Action = Literal["generate", "review", "adjust_targets", "continue"]
 
 TOLERANCE = 1e-9
+SMALL_GAP = 1.0  # percentage points; a topic that the goal stresses lacks nothing within them
 GAP_POINTS = 5.0
 GOOD_BALANCE = 0.5
 ROWS_PER_TOPIC = 100
@@ -187,7 +188,7 @@ def recommendations(
     advice = [_generate(entry, coverage, needed[entry.topic], entry.topic in stressed) for entry in lacking]
     advice += [_review(entry) for entry in coverage.distribution if entry.status == "over"]
     if coverage.uncategorised:
-        advice.append(Recommendation("", "review", f"{coverage.uncategorised} rows have no topic yet."))
+        advice.append(Recommendation("", "review", _untold(coverage.uncategorised)))
     if coverage.score is not None and coverage.score < 0.35 - TOLERANCE:
         advice.append(
             Recommendation(
@@ -259,8 +260,12 @@ def _reasons(
     return tuple(reasons)
 
 
+def _untold(rows: int) -> str:
+    return "1 row has no topic yet." if rows == 1 else f"{rows:,} rows have no topic yet."
+
+
 def _lacks(entry: TopicCoverage, stressed: set[str]) -> bool:
-    return entry.status == "under" or (entry.topic in stressed and entry.gap > TOLERANCE)
+    return entry.status == "under" or (entry.topic in stressed and entry.gap > SMALL_GAP)
 
 
 def _generate(entry: TopicCoverage, coverage: Coverage, needed: int, stressed: bool) -> Recommendation:

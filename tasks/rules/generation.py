@@ -91,12 +91,13 @@ def check(
     predicted: tuple[str | None, float] | None = None,
     min_characters: int = 20,
     max_characters: int = 2000,
+    names: Mapping[str, str] | None = None,
 ) -> Rejection | None:
     """The first rule that the candidate breaks, in the order of §5, or None when it may be kept.
 
     `messages` is the candidate's list of `{role, content}`; `seeds` the texts it was made from; `near` holds
     the dataset and the batch so far (adding a kept row to it is the caller's part); `predicted` is the
-    categoriser's (topic, confidence), compared with `topic`.
+    categoriser's (topic, confidence), compared with `topic`; `names` are what people call the topics.
     """
     turns = _turns(messages)
     if turns is None:
@@ -111,7 +112,7 @@ def check(
     return (
         _length(text, min_characters, max_characters)
         or _repeats(text, seeds, near)
-        or _off_topic(topic, predicted)
+        or _off_topic(topic, predicted, names or {})
     )
 
 
@@ -264,13 +265,16 @@ def _repeats(text: str, seeds: Collection[str], near: Near | None) -> Rejection 
     return None
 
 
-def _off_topic(topic: str | None, predicted: tuple[str | None, float] | None) -> Rejection | None:
+def _off_topic(
+    topic: str | None, predicted: tuple[str | None, float] | None, names: Mapping[str, str]
+) -> Rejection | None:
     if topic is None or predicted is None:
         return None
     found, confidence = predicted
     if found == topic or confidence < OFF_TOPIC_CONFIDENCE:
         return None
-    return Rejection("off_topic", f"Reads as {found or 'no known topic'} ({confidence:.0%}), not as {topic}.")
+    reads = names.get(found, found) if found else "no known topic"
+    return Rejection("off_topic", f"Reads as {reads} ({confidence:.0%}), not as {names.get(topic, topic)}.")
 
 
 _REFUSED = (

@@ -248,8 +248,8 @@ def _judged(ctx: StepContext, manifest: Manifest, batches: Sequence[Batch], pivo
         texts = {int(place): str(text).strip() for place, text in ctx.done[batch.name]["texts"]}
         found.failed += len(batch.rows) - len(texts)
         for place, text in texts.items():
-            found.made += 1
             original = batch.rows[place]
+            found.wrote(original.topic)
             row = _row(ctx, batch.method, pivot, original, text)
             rejection = _problem(ctx, original, row, text, near)
             if rejection is not None:
@@ -317,6 +317,12 @@ def _preview(ctx: StepContext, params: Json, found: Harvest, originals: dict[str
         "workflow_id": ctx.workflow.id,
         "strategy": " and ".join(params["methods"]),
         "augmentation": True,
+        "request": {
+            "methods": params["methods"],
+            "record_ids": params.get("record_ids") or [],
+            "topics": params.get("topics") or [],
+            "pivot_language": params.get("pivot") or "",
+        },
         "rows": rows[:5],
         "rejected": found.rejected,
         "rejected_samples": found.samples[:3],
@@ -345,6 +351,7 @@ async def _report(
         "rejected": rejected,
         "rejected_samples": found.samples,
         "by_topic": found.by_topic if ctx.workflow.topics else {},
+        "made_by_topic": found.made_by_topic if ctx.workflow.topics else {},
         "strategy": " and ".join(params["methods"]),
         "augmentation": True,
         "balance_before": None if score is None else round(score, 4),

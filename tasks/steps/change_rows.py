@@ -156,7 +156,7 @@ async def _report(
     return StepReport(
         facts=facts,
         change=change,
-        summary=f"{count:,} {WORDS[action]}",
+        summary=f"{count:,} {'rows stand again' if action == 'restore' else WORDS[action]}",
         view="rows_changed",
         records=await dataset_record(ctx, made),
         then=_sorting_again(newest, made, action),

@@ -17,7 +17,7 @@ from storage.records import Json, Workflow
 from storage.rows import Row
 from tasks import workflow as flow
 from tasks.cleaning import Choices, cleaned
-from tasks.near_duplicates import copies_by_part, groups
+from tasks.near_duplicates import copies_by_part, same_rows
 from tasks.rules.validation import check_row
 from tasks.step import Cancelled, Fan, Step, StepContext, StepReport
 from tasks.steps import coverage
@@ -79,7 +79,7 @@ async def _prepare(ctx: StepContext, params: Json) -> Prepared:
 
 def _copies(ctx: StepContext, manifest: Manifest) -> dict[int, frozenset[str]]:
     datasets = ctx.deps.datasets
-    leaders = groups(datasets, manifest, kind="whole", blobs=ctx.deps.blobs)
+    leaders = same_rows(datasets, manifest, blobs=ctx.deps.blobs)
     places: dict[int, list[int]] = {}
     for part, at, _ in copies_by_part(datasets, manifest, leaders):
         places.setdefault(part, []).append(at)

@@ -67,7 +67,7 @@ async def run(ctx: StepContext, params: Json) -> StepReport:
     if not job.tally.rows:
         await asyncio.to_thread(ctx.deps.blobs.delete, path)
         raise _nothing(wanted, job.tally)
-    name = f"{file_stem(ctx.workflow.name)}-v{manifest.version}{job.ending}"
+    name = f"{file_stem(ctx.workflow.name)}-v{manifest.version}{named_after(wanted.format)}{job.ending}"
     facts = {
         **job.facts(),
         "dataset_version": manifest.version,
@@ -91,6 +91,13 @@ async def divided(ctx: StepContext, manifest: Manifest, shares: Shares) -> Sides
         test=shares.test,
         blobs=ctx.deps.blobs,
         at=ctx.deps.clock(),
+    )
+
+
+def named_after(format: str) -> str:
+    """The part of a file name that tells formats with the same ending apart; "" for the records themselves."""
+    return (
+        "" if format == "jsonl" or FORMATS[format].ending == f".{format}" else f"-{format.replace('_', '-')}"
     )
 
 

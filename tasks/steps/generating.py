@@ -11,7 +11,9 @@ import asyncio
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from storage.datasets import Datasets
 from storage.errors import NotFound
 from storage.manifests import Manifest
 from storage.records import Dataset, Json, Topic
@@ -242,8 +244,10 @@ async def _asked(ctx: StepContext, room: Room, batch: Batch) -> list[Json]:
 def _room(ctx: StepContext, manifest: Manifest, script: Json) -> Room:
     params = script["params"]
     strategy = str(params["strategy"])
-    with_tools = _with_tools(ctx, manifest) if strategy == "tool_chain" else ()
-    catalogue = tool_chains.catalogue(row.input.tools for row in with_tools)
+    chained = strategy == "tool_chain"
+    with_tools, catalogue, patterns = (
+        chains_of(ctx.deps.datasets, manifest, ctx.workflow.id, params) if chained else ((), {}, ())
+    )
     return Room(
         goal=ctx.workflow.goal,
         strategy=strategy,
@@ -256,7 +260,7 @@ def _room(ctx: StepContext, manifest: Manifest, script: Json) -> Room:
         pools={"": with_tools} if with_tools else _pools(ctx, manifest, script),
         seeds=_seeds(ctx, manifest, script),
         catalogue=catalogue,
-        patterns=_patterns(params, catalogue, with_tools) if strategy == "tool_chain" else (),
+        patterns=patterns,
     )
 
 
@@ -269,10 +273,18 @@ def _pools(ctx: StepContext, manifest: Manifest, script: Json) -> dict[str, tupl
     return found
 
 
-def _with_tools(ctx: StepContext, manifest: Manifest) -> tuple[Row, ...]:
-    """Rows that bring tool definitions. Raises `StepError` when none does."""
-    seed = zlib.crc32(ctx.workflow.id.encode())
-    rows = ctx.deps.datasets.sample(manifest, TOOL_ROWS, seed=seed)
+def chains_of(
+    datasets: Datasets, manifest: Manifest, workflow_id: str, params: Json
+) -> tuple[tuple[Row, ...], Mapping[str, Any], tuple[tuple[str, ...], ...]]:
+    """(rows that bring tool definitions, these by name, the chains to ask for), from a fixed sample: the tool asks before money is
+    spent, the operation when it writes. Raises `StepError` where no row brings tools, or none brings one that was named."""
+    with_tools = _with_tools(datasets, manifest, workflow_id)
+    catalogue = tool_chains.catalogue(row.input.tools for row in with_tools)
+    return with_tools, catalogue, _patterns(params, catalogue, with_tools)
+
+
+def _with_tools(datasets: Datasets, manifest: Manifest, workflow_id: str) -> tuple[Row, ...]:
+    rows = datasets.sample(manifest, TOOL_ROWS, seed=zlib.crc32(workflow_id.encode()))
     found = tuple(row for row in rows if tool_chains.catalogue([row.input.tools]))
     if not found:
         raise StepError(

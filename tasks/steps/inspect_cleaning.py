@@ -14,7 +14,7 @@ from storage.manifests import Manifest
 from storage.records import Json
 from storage.rows import Row, last_user_message
 from tasks.cleaning import Choices, safe_excerpt, scan
-from tasks.near_duplicates import groups, sign_part
+from tasks.near_duplicates import TEXTS, same_rows, sign_part
 from tasks.rules.personal_data import MASKED
 from tasks.step import Cancelled, Draft, Fan, Step, StepContext, StepReport
 from tasks.steps.common import pinned_manifest, save_report
@@ -99,7 +99,8 @@ async def _work(ctx: StepContext, manifest: Manifest, share: str) -> Json:
 
 
 def _scanned(ctx: StepContext, manifest: Manifest, part: int) -> Json:
-    sign_part(ctx.deps.datasets, manifest, part, kind="whole", blobs=ctx.deps.blobs)
+    for kind in TEXTS:
+        sign_part(ctx.deps.datasets, manifest, part, kind=kind, blobs=ctx.deps.blobs)
     counted = _Counted(Counter(), {}, {})
     for place, row in enumerate(ctx.deps.datasets.rows(manifest, part)):
         counted.add(row)
@@ -155,8 +156,8 @@ def _duplicates(ctx: StepContext, manifest: Manifest) -> Json:
 
 
 def _copies(ctx: StepContext, manifest: Manifest) -> Json:
-    """Valid rows that are almost the same as an earlier one, the answer included."""
-    leaders = groups(ctx.deps.datasets, manifest, kind="whole", blobs=ctx.deps.blobs, stop=ctx.cancelled)
+    """Valid rows that ask almost the same as an earlier one and have almost the same answer."""
+    leaders = same_rows(ctx.deps.datasets, manifest, blobs=ctx.deps.blobs, stop=ctx.cancelled)
     if ctx.cancelled():
         raise Cancelled
     count, examples = copies_shown(ctx, manifest, leaders)

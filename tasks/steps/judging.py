@@ -49,6 +49,11 @@ class Harvest:
             counts[row.topic or ""] = counts.get(row.topic or "", 0) + 1
         return counts
 
+    def wrote(self, topic: str | None, rows: int = 1) -> None:
+        """So many answers came for a topic, whatever becomes of them."""
+        self.made += rows
+        self.made_by_topic[topic or ""] = self.made_by_topic.get(topic or "", 0) + rows
+
     def reject(self, rejection: rules.Rejection, text: str) -> None:
         """Count it, and keep a few of each kind to show."""
         self.rejected[rejection.code] = self.rejected.get(rejection.code, 0) + 1
@@ -70,7 +75,7 @@ class Judge:
         self._room = room
         self._near = near_of(ctx, manifest)
         self._predict = _predictor(ctx)
-        self._leaves = {leaf.id for leaf in topic_rules.leaves(ctx.workflow.topics)}
+        self._leaves = {leaf.id: leaf.name for leaf in topic_rules.leaves(ctx.workflow.topics)}
 
     def take(
         self,
@@ -81,11 +86,9 @@ class Judge:
         answers: Sequence[Json],
     ) -> None:
         """The answers of one batch, each to the brief that it names, else to the one in its place."""
-        name = topic.id if topic else ""
-        self.found.made_by_topic[name] = self.found.made_by_topic.get(name, 0) + len(answers)
+        self.found.wrote(topic.id if topic else None, len(answers))
         self.found.failed += len(briefs) - len(answers)
         for candidate, place in zip(answers, _places(answers, len(briefs)), strict=True):
-            self.found.made += 1
             self._one(topic, examples, briefs[place], wants[place], candidate)
 
     def _one(
@@ -102,6 +105,7 @@ class Judge:
                 near=self._near,
                 topic=topic.id if topic else None,
                 predicted=self._predict(text) if topic else None,
+                names=self._leaves,
             )
             or self._misbuilt(row)
             or self._off_chain(brief, candidate, messages, text)

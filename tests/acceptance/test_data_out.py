@@ -35,7 +35,7 @@ async def test_export_it_as_sharegpt_brings_the_file_into_the_thread() -> None:
     assert len(lines) == 60 and lines[0]["conversations"][-1]["from"] == "human"
     card = next(one for one in reversed(house.slack.messages) if "Export ready" in one.words)
     assert name in card.words and "in this thread" in card.words and "https://" not in card.words
-    assert "the format cannot hold" in card.words and "topic" in card.words
+    assert "The format cannot hold" in card.words and "topic" in card.words
 
 
 async def test_a_csv_of_the_training_split_without_the_generated_rows() -> None:

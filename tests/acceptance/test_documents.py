@@ -127,7 +127,7 @@ async def test_a_pdf_a_page_and_a_handbook_are_shared_at_once() -> None:
         ("repair.html", "html"),
         ("handbook.md", "markdown"),
     ]
-    assert "1 scripts" in card(here, "Documents read")
+    assert "1 script" in card(here, "Documents read")
     await here.approve()
     rows = await grounded(here)
     by_document = Counter(row.provenance["document_name"] for row in rows)

@@ -262,7 +262,7 @@ def test_sixty_four_rows_fall_under_the_threshold_and_are_offered_for_review(sto
     # the added topic has no keywords yet, so its three clearest rows are found by similarity
     assert facts["rows_by_stage"] == {"keyword": 188, "embedding": 194, "llm": 105, "uncategorised": 0}
     shown = [call["view"] for name, call in story.house.slack.calls if name == "views.update"]
-    picks = [block["accessory"] for block in shown[0]["blocks"] if "accessory" in block]
+    picks = [one for block in shown[0]["blocks"] for one in block.get("elements", ()) if "action_id" in one]
     assert len([one for one in picks if one["action_id"].startswith("review.pick:")]) == 8
 
 

@@ -35,10 +35,14 @@ def words(house: House) -> str:
     return "\n".join(message.words for message in house.slack.messages)
 
 
-async def waiting(house: House) -> list[str]:
+async def offered(house: House) -> list[WaitingFile]:
     workflow = await house.workflow()
     found = await house.state.find(house.tenant, WaitingFile, f"waiting:workflow:{workflow.id}")
-    return [f"{one.name}:{one.status}" for one in sorted(found, key=lambda one: one.at)]
+    return sorted(found, key=lambda one: one.at)
+
+
+async def waiting(house: House) -> list[str]:
+    return [f"{one.name}:{one.status}" for one in await offered(house)]
 
 
 async def test_a_second_file_is_appended_by_its_button_and_sorted_into_the_topics() -> None:
@@ -101,7 +105,53 @@ async def test_a_guest_adds_nothing_and_a_file_may_be_left_aside() -> None:
     await house.click("Append", user=GUEST)
     assert (await house.workflow()).dataset_version == before.dataset_version
     await house.click("Leave it")
-    await house.click("Append")
+    assert "Append" not in house.labels and "left aside by <@U0ADA>" in words(house)
+    await house.press(
+        "file.append", (await offered(house))[0].id
+    )  # on a screen that was not brought up to date
     assert (await house.workflow()).dataset_version == before.dataset_version
     assert await waiting(house) == ["more.jsonl:dismissed"]
     assert "No further file waits" in words(house)
+
+
+async def test_a_card_that_was_decided_has_no_buttons_and_says_who_chose_what() -> None:
+    house = await stages.in_coverage()
+    await share(house, ("more.jsonl", [question(n) for n in range(5)]), ("rest.jsonl", [question(9)]))
+    await house.press("file.append", (await offered(house))[0].id)
+    offer = next(one for one in house.slack.messages if "Further files" in one.words)
+    assert "`more.jsonl`: ✅ *Append*, chosen by <@U0ADA>" in offer.words
+    assert "What shall I do with `rest.jsonl`" in offer.words
+    await house.press("file.dismiss", (await offered(house))[1].id)
+    offer = next(one for one in house.slack.messages if "Further files" in one.words)
+    assert "`more.jsonl`: added" in offer.words and "`rest.jsonl`: left aside" in offer.words
+    assert offer.buttons == []
+
+
+async def test_both_cards_of_a_file_are_settled_when_it_is_put_in_place_of_the_rows() -> None:
+    house = await stages.in_coverage()
+    await share(house, ("new.jsonl", [question(n) for n in range(3)]))
+    await house.say("replace the data with it", use("add_file", mode="replace"))
+    await house.click("Replace")
+    offers = [one for one in house.slack.messages if "A further file" in one.words]
+    assert len(offers) == 2 and all("*Replace*, chosen by" in one.words and not one.buttons for one in offers)
+
+
+async def test_a_file_that_cannot_be_read_does_not_stand_in_the_way_of_the_next() -> None:
+    house = await stages.in_coverage()
+    before = await house.workflow()
+    house.downloads.files["F0BAD"] = b"PAR1 not at all"
+    bad = {
+        "id": "F0BAD",
+        "name": "bad.parquet",
+        "size": 15,
+        "url_private_download": "https://files.slack.com/F0BAD",
+    }
+    await house.send("", files=[bad])
+    await house.settle()
+    await house.click("Append")
+    await share(house, ("good.jsonl", [question(n) for n in range(4)]))
+    await house.say("append it", use("add_file", mode="append"))
+    assert (await house.workflow()).valid_rows == before.valid_rows + 4
+    assert "cut off or damaged" in words(house) and "magic bytes" not in words(house)
+    again = await house.call("add_file", {"file": "bad.parquet"})
+    assert again["status"] == "started", "by its name it can be tried once more"

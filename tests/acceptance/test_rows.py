@@ -276,10 +276,30 @@ async def test_doubtful_rows_are_reviewed_in_the_modal_and_a_pick_is_saved_at_on
     house = await in_coverage(unsure=12)
     await house.click("Review 10 rows")
     assert "Rows 1–8 of 10" in house.modal_words
-    select = next(block["accessory"] for block in house.modal["blocks"] if "accessory" in block)
+    select = reviewed(house)[0]
     await house.tap(select["action_id"], topic_key("login"))
     assert "Saved: *Login*" in house.modal_words and "of 9" in house.modal_words
     assert (await row_of(house, select["action_id"].partition(":")[2])).topic_method == "manual"
+
+
+async def test_a_reviewer_who_agrees_says_so_with_one_tap() -> None:
+    house = await in_coverage(unsure=12)
+    await house.click("Review 10 rows")
+    _, right, opener = reviewed(house)
+    before = await row_of(house, opener["value"])
+    await house.tap(right["action_id"], right["value"])
+    now = await row_of(house, opener["value"])
+    assert (now.topic, now.topic_method, now.topic_confidence) == (before.topic, "manual", 1.0)
+    assert "of 9" in house.modal_words, "it is doubtful no more"
+
+
+def reviewed(house: House) -> list[Json]:
+    """What can be pressed beside the first row of the review."""
+    return next(
+        block["elements"]
+        for block in house.modal["blocks"]
+        if block["type"] == "actions" and block["elements"][0]["action_id"].startswith("review.pick:")
+    )
 
 
 async def test_a_row_is_written_by_hand_in_a_form() -> None:

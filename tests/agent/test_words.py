@@ -186,8 +186,9 @@ async def test_words_that_sound_like_a_yes_bring_the_button_back() -> None:
         "action": "proposal.approve",
         "value": proposal.id,
     }
-    await scene.say("what would it cost?")
-    await scene.turn(says("Nothing."))
+    for words in ("what would it cost?", "please append both files"):
+        await scene.say(words)
+        await scene.turn(says("Nothing."))
     assert len(await scene.events("notice")) == 1
 
 

@@ -19,6 +19,7 @@ from tests.bot.parts import FakeSlack
 
 pytestmark = pytest.mark.anyio
 PATH = "-/T1/uploads/u1"
+PAGE = b"<!DOCTYPE html><html><body><h1>Returns</h1></body></html>"
 BODY = b'{"messages": []}\n' * 1000
 
 
@@ -49,6 +50,8 @@ async def _answer(request: web.Request) -> web.StreamResponse:
             return web.Response(
                 body=b"\n<!DOCTYPE html><html>sign in</html>", content_type="application/octet-stream"
             )
+        case "page":
+            return web.Response(body=PAGE, content_type="text/html")
         case "gone":
             return web.Response(status=404)
         case "busy":
@@ -87,6 +90,21 @@ async def test_a_file_is_stored_as_it_came() -> None:
     async with slack() as there:
         assert await there.fetch() == len(BODY)
         assert there.kept == BODY
+
+
+async def test_a_web_page_that_was_shared_is_no_login_page() -> None:
+    async with slack() as there:
+        assert await there.fetch("?what=page", name="handbook.html", size=len(PAGE)) == len(PAGE)
+        assert there.kept == PAGE
+
+
+@pytest.mark.parametrize(("name", "size"), [("a.html", len(PAGE)), ("a.html", 0), ("rows.jsonl", len(PAGE))])
+@pytest.mark.parametrize("what", ["login", "sly login"])
+async def test_a_login_page_is_not_taken_for_the_page(what: str, name: str, size: int) -> None:
+    async with slack() as there:
+        with pytest.raises(FileProblem, match="does not let me read"):
+            await there.fetch(f"?what={what}", name=name, size=size)
+        assert there.kept is None
 
 
 async def test_a_redirect_within_the_host_is_followed() -> None:

@@ -104,7 +104,7 @@ def _coverage_and_examples(hand: Hand) -> None:
     hand.press(coverage, "Show me a few first")
     preview = hand.card("A few examples first")
     hand.shots("preview", preview)
-    hand.press(preview, "Generate these")
+    hand.press(preview, "Generate more like these")
     form = hand.form("Generate examples")
     form.locator("input").first.fill("6")
     hand.shot("generation-form")

@@ -146,6 +146,7 @@ def events(number: int, text: str) -> dict[str, dict[str, Any]]:
             "files": [{"id": f"f{at}", "name": text, "size": 123_456 * at} for at in range(min(number, 10))],
             "batch": "b1",
             "by": "<@U1>",
+            "settled": [{"name": text, "how": "append", "by": "U1"}] * min(number, 10),
         },
         "file_added": {
             "mode": "merge",

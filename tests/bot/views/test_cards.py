@@ -90,6 +90,33 @@ def test_a_card_that_costs_asks_once_more_before_it_spends() -> None:
     assert "<@U0ADA>" in json.dumps(card.blocks)
 
 
+def test_going_back_to_a_version_says_what_that_means() -> None:
+    body = {"action": "restore", "to": 1, "version": 3, "count": 9, "total": 8, "valid": 9}
+    card = json.dumps(proposals.render(cases.proposal("rows", payload=body)).blocks)
+    assert "the dataset is as it was in that version" in card
+    assert "exactly these rows" not in card
+
+
+def test_a_question_before_it_is_done_keeps_its_capitals() -> None:
+    card = json.dumps(proposals.render(cases.proposal("rows", payload={"action": "delete"})).blocks)
+    assert "Exactly these rows change" in card
+    assert "and Undo brings it back" in card
+
+
+def test_a_round_that_would_tip_the_balance_warns_and_only_an_evening_one_says_so() -> None:
+    def said(before: float, after: float) -> str:
+        body = {"total": 40, "strategy": "few_shot", "balance": before, "expected_balance": after}
+        return json.dumps(proposals.render(cases.proposal("generation", payload=body)).blocks)
+
+    assert "less even" in said(0.9, 0.2) and "catch up" not in said(0.9, 0.2)
+    assert "catch up" in said(0.5, 0.7) and "less even" not in said(0.5, 0.7)
+
+
+def test_a_round_without_topics_speaks_of_no_balance() -> None:
+    card = json.dumps(VIEWS["generated"]({"kept": 3, "generated": 4, "asked": 4}).blocks)
+    assert "Balance" not in card
+
+
 def test_an_approved_card_says_who_and_when() -> None:
     card = proposals.render(cases.proposal("topics", status="done"))
     assert "Approved by <@U0ADA>" in json.dumps(card.blocks, ensure_ascii=False)

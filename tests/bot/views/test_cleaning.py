@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.sandbox.workspace.block_kit import validate_view
-from bot.views import cleaning
+from bot.views import cleaning, proposals
 from tests.bot.views import cases
 
 META = {"channel": "C1", "thread_ts": "1.0"}
@@ -45,6 +45,21 @@ def test_what_is_ticked_is_what_would_be_done() -> None:
     assert "are only reported" in read(
         cleaning.proposal({**cases.PAYLOADS["clean"](3, "x"), "params": params})
     )
+
+
+def test_an_approved_card_still_says_everything_that_was_chosen() -> None:
+    card = proposals.render(cases.proposal("clean", status="done"))
+    words = read(card.blocks)
+    assert all(title in words for title in cleaning.TITLES.values())
+
+
+def test_a_card_on_which_nothing_is_chosen_has_nothing_to_approve() -> None:
+    findings = [{"code": "near_duplicates", "rows": 3}, {"code": "personal_data", "rows": 2}]
+    body = {"rows": 9, "findings": findings, "params": {"personal_data": "report"}}
+    labels = json.dumps(proposals.render(cases.proposal("clean", payload=body)).blocks)
+    assert "nothing is chosen yet" in labels
+    assert "Clean it" not in labels
+    assert '"Edit"' in labels
 
 
 def test_rows_mention_nobody_on_the_card() -> None:

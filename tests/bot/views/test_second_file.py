@@ -47,3 +47,14 @@ def test_what_came_of_it_names_lines_and_the_way_back() -> None:
 def test_the_overview_says_what_the_file_was_read_as() -> None:
     data = {"name": "x", "shape": "ShareGPT", "format": "JSONL, gzip", "columns_kept": ["a", "b", "c"]}
     assert "ShareGPT, 3 columns kept (JSONL, gzip)" in str(overview.render(data).blocks)
+
+
+def test_without_a_valid_row_nothing_is_said_of_what_rows_are_like() -> None:
+    statistics = {"average_turns": 0.0, "multi_turn_share": 0.0}
+    data = {"name": "x", "statistics": statistics, "tokens_by": "estimate: characters / 4"}
+    none = overview.render({**data, "hygiene": {"total": 2, "valid": 0}})
+    assert "Turns a row" not in str(none.blocks) and "Token counts" not in str(none.blocks)
+    assert "share it again here" in str(none.blocks)
+    some = overview.render({**data, "hygiene": {"total": 2, "valid": 1}})
+    assert "Turns a row" in str(some.blocks) and "Token counts are an estimate" in str(some.blocks)
+    assert "press *Replace*" in str(some.blocks)

@@ -579,3 +579,19 @@ def test_gzip_members_of_any_size_are_unpacked() -> None:
     for step in (1_000, 70_000):
         _, rows = read((packed[at : at + step] for at in range(0, len(packed), step)), "a.jsonl.gz")
         assert len(rows) == 2_000
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [("a.csv", "text,label\nWo ist mein Päckchen?,a\n"), ("a.jsonl", '{"prompt": "Päckchen?"}\n')],
+)
+def test_a_file_in_another_encoding_is_told_how_to_be_saved(name: str, rows: str) -> None:
+    report, _ = read(rows.encode("cp1252"), name)
+    assert any("Save the file as UTF-8" in problem for problem in report.problems)
+    assert read(rows.encode(), name)[0].problems == ()
+
+
+def test_a_line_that_ends_within_a_text_is_told_plainly() -> None:
+    report, _ = read(b'{"prompt": "Where is it?"}\n{"prompt": "Where\n{"prompt": "When?"}\n', "a.jsonl")
+    told = " ".join(problem.message for problem in report.hygiene.problems)
+    assert "starting at character 12" in told

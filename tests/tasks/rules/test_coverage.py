@@ -121,6 +121,16 @@ def test_the_topic_that_the_goal_stresses_is_named_first() -> None:
     assert found[1].topic == "reports"
 
 
+def test_a_topic_that_the_goal_stresses_lacks_nothing_when_it_is_nearly_there() -> None:
+    found = coverage.recommendations(coverage.analyze({"calculations": 98, "reports": 100}), "calculations")
+    assert [advice.action for advice in found] == ["continue"]
+
+
+def test_rows_without_a_topic_are_counted_in_words() -> None:
+    found = coverage.recommendations(coverage.analyze(counted(50, 50), uncategorised=1))
+    assert "1 row has no topic yet." in [advice.reason for advice in found]
+
+
 def test_suggested_counts_reach_the_targets_together() -> None:
     found = coverage.analyze(counted(10, 20, 100))
     needed = coverage.rows_needed(found)

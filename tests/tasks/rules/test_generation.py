@@ -90,6 +90,17 @@ def test_rules_apply_in_order() -> None:
     assert code(said("As an AI model, I say"), seeds=["x"]) == "llm_artifact"
 
 
+def test_off_topic_is_said_with_the_names_that_people_know() -> None:
+    found = generation.check(
+        [{"role": "user", "content": "My invoice shows the wrong address, please."}],
+        topic="a/code",
+        predicted=("b/bills", 0.95),
+        names={"a/code": "Writing code", "b/bills": "Bills"},
+    )
+    assert found is not None
+    assert found.message == "Reads as Bills (95%), not as Writing code."
+
+
 @pytest.mark.parametrize(
     ("predicted", "expected"),
     [

@@ -61,6 +61,20 @@ async def test_the_look_finds_what_is_there_and_writes_no_version() -> None:
     assert world.datasets.manifest(workflow.tenant, "d1", 1).version == 1
 
 
+async def test_rows_that_ask_different_things_are_kept_however_alike_their_long_answers_are() -> None:
+    world = World()
+    long = (
+        "Sorry to hear that. Please open the returns page, choose the article and follow the steps; we answer within a day. "
+        * 3
+    )
+    things = ("kettle", "laptop", "tent", "printer", "lamp")
+    asked = [row(f"Where is my {thing}?", id=thing, answer=long) for thing in things]
+    again = row("where is my KETTLE ?", id="again", answer=long)
+    workflow = await world.workflow(world.dataset([*asked, again]))
+    report = await INSPECT_CLEANING.run(world.context(workflow, "inspect_cleaning", params=ALL), ALL)
+    assert report.facts["found"] == {"near_duplicates": 1}
+
+
 async def test_cleaning_makes_one_version_that_says_what_was_done() -> None:
     world = World()
     workflow, params = await looked(world)

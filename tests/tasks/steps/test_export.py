@@ -14,7 +14,7 @@ import pytest
 
 from storage.records import Json
 from storage.rows import Row
-from tasks.exporting.files import FORMATS
+from tasks.exporting.files import FORMATS, gzipped
 from tasks.step import Cancelled, StepContext, StepError
 from tasks.steps.dataset_card import DATASET_CARD
 from tasks.steps.export import EXPORT
@@ -56,6 +56,7 @@ async def test_every_format_can_be_had(form: str) -> None:
     facts, data = await exported(world, given, format=form)
     assert facts["rows"] + sum(one["rows"] for one in facts["left_out"]) == len(given)
     assert facts["file_name"].endswith(FORMATS[form].ending) and facts["size"] == len(data)
+    assert form in ("jsonl", "csv", "parquet") or f"-{form.replace('_', '-')}." in facts["file_name"]
     if FORMATS[form].ending == ".jsonl":
         assert len(data.splitlines()) == facts["rows"]
 
@@ -233,3 +234,12 @@ async def test_the_card_tells_what_the_dataset_is_and_where_it_comes_from() -> N
     assert "| Billing | 12 |" in text and "| few\\_shot, by writer | 10 |" in text
     assert "lists it as allowed" in text and TENANT.team not in text and "key" not in text
     assert report.facts["file_name"].endswith("README.md")
+
+
+def test_a_header_line_of_its_own_does_not_spoil_the_packing() -> None:
+    text = "".join(
+        f'"r{n}","Where is my parcel number {n}?","It is on its way."\n' for n in range(400)
+    ).encode()
+    packed = b"".join(gzipped(iter((b"id,prompt,completion\n", text))))
+    assert gzip.decompress(packed) == b"id,prompt,completion\n" + text
+    assert len(packed) < 1.5 * len(gzip.compress(text, 1))

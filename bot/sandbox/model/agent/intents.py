@@ -15,6 +15,7 @@ THRESHOLD = 2.0
 MAX_INTENTS = 4
 
 Expecting = Literal["", "goal", "judging"]
+Brought = Literal["", "file", "documents"]  # with the words: a further file, or documents
 Mood = Literal["affirm", "deny", "thanks", "greeting", "help", ""]
 
 _STEPS = r"topics?|categor\w+|coverage|generat\w+|grader|dry[- ]?run|training|deploy\w*"
@@ -254,6 +255,9 @@ PATTERNS: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = (
 )  # fmt: skip
 
 _COMPILED = tuple((tool, tuple((re.compile(p, re.I | re.S), w) for p, w in rows)) for tool, rows in PATTERNS)
+_GIVES_A_ROW = re.compile(
+    rf"\W*(please )?add (this|a|an|one|the following)( new)? ({_ROWS})\b[^:“\"]*[:“\"]", re.I
+)
 _CLAUSE_END = re.compile(
     r"(?<=[.!?;])\s+|\n+|,?\s+\b(?:and )?then\b,?\s+|,\s+(?=(?:run|train|deploy|generate|categori[sz]e|test|upload)\b)",
     re.I,
@@ -275,6 +279,12 @@ _GREETING = re.compile(r"^\W*(hi|hello|hey|good (morning|afternoon|evening))\W*$
 _HELP = re.compile(r"\b(help|what can you do|how does (this|it) work|what do you do|who are you)\b", re.I)
 
 
+_THESE = re.compile(r"\b(it|this|that|these|those|them|both|all|everything)\b", re.I)
+_ADD = re.compile(r"\b(append|merge|add|include|replace|swap|use)\b", re.I)
+_MAKE = re.compile(
+    r"\b(make|create|generate|prepare|build|produce|turn|extract)\b.*\b(data\w*|rows|examples|questions|set)\b",
+    re.I,
+)
 _CONTINUE = re.compile(r"\b(continue|resume|carry on|go on|proceed|back to work) (with|on)\b", re.I)
 _CONTINUED = (
     (r"\bgenerat", "generate_synthetic_data"),
@@ -296,13 +306,18 @@ class Intent:
 
 
 def intents_of(
-    text: str, *, expecting: Expecting = "", has_grader: bool = False, topics_open: bool = False
+    text: str,
+    *,
+    expecting: Expecting = "",
+    has_grader: bool = False,
+    topics_open: bool = False,
+    brought: Brought = "",
 ) -> list[Intent]:
     """What is asked for, in the order it is said; several clauses for one tool become one intent."""
-    whole = "```" in text or "def grade" in text or outline_lines(text) >= 3
+    whole = "```" in text or "def grade" in text or outline_lines(text) >= 3 or bool(_GIVES_A_ROW.match(text))
     found: dict[str, Intent] = {}
     for clause in [text] if whole else clauses(text):
-        best = _best(clause, expecting, has_grader, topics_open)
+        best = _best(clause, expecting, has_grader, topics_open, brought)
         if not best.tool:
             continue
         before = found.get(best.tool)
@@ -354,9 +369,14 @@ def clauses(text: str) -> list[str]:
     return [part.strip() for part in _CLAUSE_END.split(text) if part and part.strip()]
 
 
-def _best(clause: str, expecting: Expecting, has_grader: bool, topics_open: bool) -> Intent:
+def _best(
+    clause: str, expecting: Expecting, has_grader: bool, topics_open: bool, brought: Brought = ""
+) -> Intent:
     scores = {tool: sum(w for pattern, w in rows if pattern.search(clause)) for tool, rows in _COMPILED}
     _tip(scores, clause, expecting, has_grader, topics_open)
+    if _THESE.search(clause):
+        scores["add_file"] += 3.0 if brought == "file" and _ADD.search(clause) else 0.0
+        scores["prepare_from_knowledge"] += 3.0 if brought == "documents" and _MAKE.search(clause) else 0.0
     tool = max(scores, key=lambda name: scores[name])
     return (
         Intent(tool, clause, scores[tool]) if scores[tool] >= THRESHOLD else Intent("", clause, scores[tool])

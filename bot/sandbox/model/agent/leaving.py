@@ -1,4 +1,4 @@
-"""Short replies about data that leaves or is compared. Says only what is in the JSON it was given."""
+"""Short replies about data that joins, leaves or is compared. Says only what is in the JSON it was given."""
 
 from __future__ import annotations
 
@@ -41,3 +41,23 @@ def compared_words(data: Json) -> str:
     )
     counts = [f"{data[name]:,} {words}" for name, words in kinds if data.get(name)]
     return f"From version {data['old']} to {data['new']}: {joined(counts) or 'not one row differs'}."
+
+
+def joined_words(data: Json) -> str:
+    """What a further file brought."""
+    if "added" not in data:
+        return ""
+    counts = [f"{data['added']:,} new"]
+    kinds = ("replaced", "unchanged", "duplicates", "invalid")
+    counts += [f"{data[name]:,} {name}" for name in kinds if data.get(name)]
+    there = f"There are {data.get('valid_count', 0):,} valid rows now."
+    return (
+        f"Of the {data.get('rows_in_file', 0):,} rows of {data.get('file_name')}: {joined(counts)}. {there}"
+    )
+
+
+def changed_words(data: Json) -> str:
+    """Rows that were deleted, moved, or came back."""
+    done = {"restore": "stand again", "delete": "are gone", "move": "have another topic"}
+    what = done.get(str(data.get("action")))
+    return f"{data.get('count', 0):,} rows {what}; there are {data.get('total', 0):,} now." if what else ""

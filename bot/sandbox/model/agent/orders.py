@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bot.sandbox.model.agent.arguments import arguments_for, wants_seeds
 from bot.sandbox.model.agent.intents import (
+    Brought,
     Intent,
     clauses,
     expecting_of,
@@ -20,6 +21,7 @@ from bot.sandbox.model.agent.intents import (
 from bot.sandbox.model.agent.making import begins
 from bot.sandbox.model.agent.situation import Situation
 from bot.sandbox.model.agent.wording import next_step
+from bot.sandbox.model.asks import Json
 
 STRONG = 3.9
 SEEDS = 20
@@ -74,13 +76,18 @@ def intents_in(situation: Situation) -> list[Intent]:
 
 def read_again(text: str, situation: Situation) -> list[Intent]:
     """Intents of an earlier message, without what was asked before it."""
-    return intents_of(text, has_grader=_has_grader(situation), topics_open=False)
+    brought = _brought((*situation.earlier_events, *situation.events))
+    return intents_of(text, has_grader=_has_grader(situation), topics_open=False, brought=brought)
 
 
 def _intents_of_message(text: str, situation: Situation) -> list[Intent]:
     expecting = expecting_of(situation.last_reply)
     intents = intents_of(
-        text, expecting=expecting, has_grader=_has_grader(situation), topics_open=_is_open("topic", situation)
+        text,
+        expecting=expecting,
+        has_grader=_has_grader(situation),
+        topics_open=_is_open("topic", situation),
+        brought=_brought(situation.events),
     )
     if _is_goal(text, intents, expecting, situation):
         return [Intent("start_finetune_workflow", goal_in([text]) or text, 4.0)]
@@ -89,6 +96,16 @@ def _intents_of_message(text: str, situation: Situation) -> list[Intent]:
     if any(event.get("event") == "stop_requested" for event in situation.events):
         intents = [intent for intent in intents if intent.tool != "cancel_job"]
     return [_redirected(intent, situation) for intent in intents]
+
+
+def _brought(events: Sequence[Json]) -> Brought:
+    """What came with the words last: a further file that waits, or documents."""
+    for event in reversed(events):
+        if event.get("event") == "file_waiting":
+            return "file"
+        if event.get("event") == "file_uploaded" and event.get("kind") == "documents":
+            return "documents"
+    return ""
 
 
 def _is_goal(text: str, intents: list[Intent], expecting: str, situation: Situation) -> bool:

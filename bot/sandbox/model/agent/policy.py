@@ -86,7 +86,13 @@ def _may_propose_topics(situation: Situation) -> bool:
         "generate_topics" in situation.tools
         and not situation.called("generate_topics")
         and not _topics_wait(situation)
+        and not _has_topics(situation)
     )
+
+
+def _has_topics(situation: Situation) -> bool:
+    steps = (situation.workflow or {}).get("steps") or {}
+    return steps.get("topics_config") in ("completed", "skipped")
 
 
 def _topics_wait(situation: Situation) -> bool:

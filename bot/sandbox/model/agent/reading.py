@@ -33,7 +33,10 @@ def topics_named(words: str, situation: Situation) -> list[str]:
     ]
     strong = [identifier for share, _, identifier in sorted(hits, reverse=True) if share >= 0.5]
     if strong:
-        return strong[:4]
+        named = {
+            known[identifier].casefold(): identifier for identifier in reversed(strong)
+        }  # a name that two trees have
+        return [identifier for identifier in strong if identifier in named.values()][:4]
     phrase = re.search(
         r"\b(?:for|about|on|under|in)\s+(?:the\s+)?(?P<after>[A-Za-z][\w &/'-]{2,40}?)(?:\s+(?:topics?|categor\w+))?\s*[.!?,]?$"
         r"|(?:more|another|new|\d+|some|few)\s+(?P<before>[A-Za-z][\w &/'-]{2,30}?)\s+(?:examples?|rows?|records?|samples?|questions?|cases)",

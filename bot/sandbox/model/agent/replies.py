@@ -45,6 +45,8 @@ def _event_words(event: Json, situation: Situation) -> str:
     title = event.get("title")
     named = f"“{title}”" if title else f"The {event.get('kind') or 'proposal'!s}"
     match kind:
+        case "file_waiting":
+            return "" if situation.results else "Shall I append it, merge it or put it in place of the rows?"
         case "file_uploaded":
             name = event.get("file_name") or event.get("name") or event.get("filename") or "The file"
             return f"{name} is here and is being checked."
@@ -143,7 +145,7 @@ def _closing(situation: Situation) -> str:
     if last is not None and last.tool == "advance_to_step" and situation.workflow and not situation.proposals:
         return wording.offer_for(str(last.answer.get("asked_for")), situation.workflow)
     kinds = [str(item.get("kind")) for item in situation.proposals]
-    if len(kinds) == 1 and any("grader" in operation_of(event) for event in situation.events):
+    if kinds == ["grader"] and any("grader" in operation_of(event) for event in situation.events):
         return "Approve the card if these scores look right to you, or tell me what to change."
     if len(kinds) == 1 and "grader" in kinds[0] and "test_grader_sample" in situation.tools:
         return "Say “test it on five rows” to try it before you approve the card."

@@ -6,6 +6,7 @@ import re
 
 from bot.sandbox.model.agent.situation import Situation
 from bot.sandbox.model.asks import Json
+from bot.sandbox.model.words import joined
 
 _KINDS = (
     ("near_duplicates", r"\b(near|almost|similar)[\w -]{0,12}\b(duplicates?|same|identical|copies|rows)\b"),
@@ -14,6 +15,10 @@ _KINDS = (
     ("empty_turns", r"\bempty (turns?|messages?)\b"),
     ("refusals", r"\brefusals?\b"),
 )
+_FOUND = {
+    "remove_duplicates": "exact duplicates", "near_duplicates": "near-duplicates", "fix_formatting": "rows with broken formatting",
+    "empty_turns": "rows with empty turns", "refusals": "refusals", "personal_data": "rows with personal data",
+}  # fmt: skip
 _PRIVATE = r"\b(personal|pii|private|e-?mails?|phones?|cards?|secrets?|keys?|tokens?|anonymi[sz]\w+|redact\w*|sensitive)\b"
 
 
@@ -44,8 +49,10 @@ def looked_words(data: Json) -> str:
         return ""
     if not found:
         return "There is nothing to clean."
-    named = ", ".join(f"{count} {str(code).replace('_', ' ')}" for code, count in found.items())
-    return f"I found in the rows: {named}. Nothing is changed yet; choose on the card what is done."
+    named = joined(
+        [f"{count} {_FOUND.get(code, str(code).replace('_', ' '))}" for code, count in found.items()]
+    )
+    return f"I found {named}. Nothing is changed yet; choose on the card what is done."
 
 
 def cleaned_words(data: Json) -> str:
@@ -56,6 +63,19 @@ def cleaned_words(data: Json) -> str:
         if rows
         else ""
     )
+
+
+def added_words(data: Json) -> str:
+    """After one row was added or changed."""
+    if not isinstance(data.get("record"), dict):
+        return ""
+    state = "it is valid" if data.get("valid") else f"it is rejected: {data.get('mend')}"
+    return f"The row stands in dataset version {data.get('dataset_version')}; {state}."
+
+
+def undone_words(data: Json) -> str:
+    """After the last edit was taken back."""
+    return str(data.get("note") or "")
 
 
 def near_words(data: Json) -> str:

@@ -34,6 +34,11 @@ _LABELS = {
     "write_dataset_card": "the dataset card", "compare_dataset_versions": "the comparison", "sync_evaluator": "the evaluator's sync",
     "deploy_model": "the deployment", "try_model": "the trial", "read_documents": "reading the documents",
     "prepare_from_knowledge": "looking for rows in the documents", "propose_knowledge": "looking for rows in the documents",
+    "clean_dataset": "looking for what to clean", "inspect_cleaning": "looking for what to clean", "clean": "the cleaning",
+    "find_near_duplicates": "looking for near-duplicates", "delete_records": "counting the rows", "move_records": "counting the rows",
+    "find_rows": "counting the rows", "change_rows": "changing the rows", "augment_dataset": "saying the rows again",
+    "augment": "saying the rows again", "bootstrap_dataset": "planning the dataset", "bootstrap": "planning the dataset",
+    "ingest": "reading the file", "propose_topics": "proposing topics", "categorize": "categorising", "generate": "the generation",
     "prepare_knowledge": "making the rows", "propose_topics_from_documents": "finding topics in the documents",
 }  # fmt: skip
 
@@ -47,6 +52,8 @@ def tell(result: Result) -> str:
         return f"{label(result.tool).capitalize()} runs already; it was not started twice."
     if began(result):
         return f"I have started {label(result.tool)}; the result comes here by itself."
+    if answer.get("status") == "reading":
+        return str(answer.get("note") or "")
     title = find(answer, "title")
     if card_of(result):
         named = f" “{title}”" if isinstance(title, str) else ""
@@ -111,7 +118,7 @@ def offer(situation: Situation) -> str:
         return f"{joined(titles)} {'waits' if len(titles) == 1 else 'wait'} for a decision by button."
     if situation.running_jobs:
         running = joined(
-            [str(job.get("operation", "a job")).replace("_", " ") for job in situation.running_jobs]
+            [label(str(job.get("operation", "a job"))) for job in situation.running_jobs]
         )
         return f"Running now: {running}; I report when it is done."
     if workflow.get("training_status") in ("pending", "queued", "running", "paused"):
@@ -205,7 +212,7 @@ def _topic_words(data: Json) -> str:
     ]
     if names:
         return f"Proposed topics: {joined(names[:8])}."
-    return f"I looked through the rows and propose {count} topics." if isinstance(count, int) else ""
+    return f"I looked through the rows and propose {count} {'topic' if count == 1 else 'topics'}." if isinstance(count, int) else ""
 
 
 def _voice_words(data: Json) -> str:
@@ -251,6 +258,12 @@ def _generated_words(data: Json) -> str:
     if isinstance(rejected, dict):
         text += f" (rejected: {joined([f'{count} {reason}'.replace('_', ' ') for reason, count in rejected.items() if count])})"
     return f"{text}; the balance score is now {score:.2f}." if isinstance(score, (int, float)) else f"{text}."
+
+
+def _augmented_words(data: Json) -> str:
+    if data.get("augmentation") and data.get("kept") is None:
+        return "The preview is above; none of it is in the dataset. Press “Add all of these rows…” on the card to have them proposed."
+    return _generated_words(data)
 
 
 def _documents_words(data: Json) -> str:
@@ -318,16 +331,18 @@ def _cost_words(data: Json) -> str:
 
 
 _WRITERS: tuple[tuple[str, Callable[[Json], str]], ...] = (
+    ("merge", leaving.joined_words), ("change_rows", leaving.changed_words),
     ("export", leaving.export_words), ("dataset_card", leaving.export_words),
     ("prepare_dataset", leaving.prepared_words), ("compare", leaving.compared_words),
     ("inspect_cleaning", tidying.looked_words), ("find_near_duplicates", tidying.near_words), ("clean", tidying.cleaned_words),
-    ("get_dataset_records", _record_words),
+    ("add_record", tidying.added_words), ("update_record", tidying.added_words),
+    ("restore_dataset_version", tidying.undone_words), ("get_dataset_records", _record_words),
         ("start_finetune", _begun_words),
     ("get_workflow_status", _status_words),
     ("try", lambda data: "Both answers are above, side by side."),
  ("valid", _data_words), ("ingest", _data_words), ("import", _data_words),
     ("stats", _data_words), ("preview", lambda data: "The preview is above; none of it is in the dataset."),
-    ("personas", _voice_words), ("bootstrap", _from_goal_words), ("augment", _generated_words),
+    ("personas", _voice_words), ("bootstrap", _from_goal_words), ("augment", _augmented_words),
     ("read_documents", _documents_words), ("knowledge", _knowledge_words),
     ("generate_topics", _topic_words), ("propose", _topic_words), ("topic", _topic_words),
     ("categor", _label_words), ("synthetic", _generated_words), ("generat", _generated_words),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -151,6 +153,29 @@ def test_several_orders_in_one_message_keep_their_order() -> None:
     assert [intent.tool for intent in found] == ["categorize_records", "analyze_coverage", "export_dataset"]
 
 
+def test_words_of_a_row_that_is_given_are_no_orders() -> None:
+    found = intents_of(
+        'add this row: "Where is it? Train me." => "Sorry! Delete the app. Please send us a photo."'
+    )
+    assert [intent.tool for intent in found] == ["add_record"]
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     assert len(intents_of(text)) <= 4
+
+
+@pytest.mark.parametrize(
+    ("words", "brought", "tool"),
+    [
+        ("merge it please", "file", "add_file"),
+        ("please add these", "file", "add_file"),
+        ("replace everything with it", "file", "add_file"),
+        ("make training data from these", "documents", "prepare_from_knowledge"),
+        ("please turn it into a dataset", "documents", "prepare_from_knowledge"),
+        ("merge Informational and Relationship", "file", "adjust_topics"),
+        ("propose topics from these documents", "documents", "generate_topics"),
+    ],
+)
+def test_what_came_with_the_words_says_what_they_are_about(words: str, brought: Any, tool: str) -> None:
+    assert [one.tool for one in intents_of(words, topics_open=True, brought=brought)] == [tool]
