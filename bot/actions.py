@@ -194,7 +194,9 @@ async def _generation_form(hands: Hands, click: Click, params: Json) -> Events:
             "generation_mode": params.get("generation_mode"),
             "base_scenario": params.get("base_scenario"),
             "aspects": "\n".join(str(aspect) for aspect in listed(params.get("aspects"))),
-            "tool_patterns": "\n".join(", ".join(map(str, chain)) for chain in listed(params.get("tool_patterns"))),
+            "tool_patterns": "\n".join(
+                ", ".join(map(str, chain)) for chain in listed(params.get("tool_patterns"))
+            ),
         },
     )
     return await open_view(hands, click, view)

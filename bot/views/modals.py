@@ -156,8 +156,16 @@ def _particulars(given: Json) -> list[Block]:
     )
     return [
         _input("mode", "Form", _radio("mode", forms, str(given.get("generation_mode") or "rft"))),
-        _input("base_scenario", "Scenario", scenario, hint="For scenarios: what all have in common.", optional=True),
-        _input("aspects", "What varies in it", aspects, hint="One a line; every combination once.", optional=True),
+        _input(
+            "base_scenario",
+            "Scenario",
+            scenario,
+            hint="For scenarios: what all have in common.",
+            optional=True,
+        ),
+        _input(
+            "aspects", "What varies in it", aspects, hint="One a line; every combination once.", optional=True
+        ),
         _input("tool_patterns", "Tool chains", chains, hint="One a line, tools in order.", optional=True),
     ]
 
@@ -173,7 +181,9 @@ def bootstrap(meta: Json, goal_text: str) -> Block:
         "Propose topics",
         meta,
         [
-            section("No file: a model thinks of topics, then writes the rows. You approve both, and every row is marked."),
+            section(
+                "No file: a model thinks of topics, then writes the rows. You approve both, and every row is marked."
+            ),
             _input("goal", "What should the model learn?", said),
             _input("topic_count", "Topics", _text("topic_count", initial="6"), hint="2 to 20."),
             _input("count", "Examples for each topic", _text("count", initial="20")),

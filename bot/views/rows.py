@@ -28,7 +28,7 @@ from bot.views.kit import (
     table,
     whole,
 )
-from bot.views.versions import MADE_BY
+from tasks.rules.lineage import MADE_BY
 
 SHOWN = 8
 ROW_CHARACTERS = 220

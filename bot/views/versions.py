@@ -24,6 +24,7 @@ from bot.views.kit import (
     when,
     whole,
 )
+from tasks.rules.lineage import made_by
 
 KINDS = (
     ("added", "Added"),
@@ -32,23 +33,6 @@ KINDS = (
     ("topics", "Another topic"),
     ("validity", "Valid or not"),
 )
-MADE_BY = {
-    "upload": "file read",
-    "append": "further file appended",
-    "merge": "further file merged",
-    "replace": "file put in place of the rows",
-    "categorize": "rows sorted into topics",
-    "validate": "rows checked again",
-    "prepare_knowledge": "rows made from documents",
-    "generate": "rows generated",
-    "augment": "rows reworded",
-    "clean": "cleaned",
-    "delete": "rows deleted",
-    "move": "rows moved to a topic",
-    "restore": "an earlier version restored",
-    "add": "row added",
-    "edit": "row edited",
-}
 WORDS = {"added": "added", "removed": "removed", "changed": "changed", "validity": "valid or not"}
 
 
@@ -89,7 +73,7 @@ def _topic(value: object) -> str:
 
 def _made_by(operation: object) -> str:
     """What made a version, as people say it."""
-    return MADE_BY.get(str(operation or ""), say(str(operation or "").replace("_", " "), 40))
+    return say(made_by(str(operation or "")), 40)
 
 
 def _example(one: Mapping[str, Any]) -> str:

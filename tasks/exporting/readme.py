@@ -14,6 +14,7 @@ from typing import Any
 
 from storage.manifests import Source, Summary
 from tasks.rules.hygiene import Hygiene, Statistics
+from tasks.rules.lineage import made_by
 
 MOST_VERSIONS = 50
 MOST_TOPICS = 100
@@ -185,12 +186,12 @@ def _sources(facts: CardFacts) -> Iterator[str]:
 def _versions(versions: Sequence[VersionLine]) -> Iterator[str]:
     shown = versions[:MOST_VERSIONS]
     rows = (
-        (f"{one.number}", f"{one.parent}" if one.parent else "–", plain(one.operation, 60), plain(one.by, 60),
+        (f"{one.number}", f"{one.parent}" if one.parent else "–", plain(made_by(one.operation), 60), plain(one.by, 60),
          _day(one.at), f"{one.valid:,} of {one.rows:,}")
         for one in shown
     )  # fmt: skip
     if versions:
-        yield from _table(("version", "made from", "operation", "by", "on", "valid rows"), rows)
+        yield from _table(("version", "made from", "what happened", "by", "on", "valid rows"), rows)
     if len(versions) > len(shown):
         yield f"\n… and {len(versions) - len(shown):,} older ones."
 

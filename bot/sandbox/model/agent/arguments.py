@@ -100,7 +100,9 @@ def _generate_topics(words: str, situation: Situation) -> Json:
 
 def _knowledge(words: str, situation: Situation) -> Json:
     """Documents by name where a name is said, else all of them; one kind where only one is meant."""
-    kinds = [kind for kind in ("concepts", "procedures", "facts") if re.search(rf"\b{kind[:-1]}", words, re.I)]
+    kinds = [
+        kind for kind in ("concepts", "procedures", "facts") if re.search(rf"\b{kind[:-1]}", words, re.I)
+    ]
     names = re.findall(r"[\w][\w.-]*\.(?:md|markdown|txt|html?|pdf)\b", words, re.I)
     return {"source": names, "knowledge_type": kinds[0] if len(kinds) == 1 else None}
 
@@ -139,7 +141,11 @@ def _generation(words: str, situation: Situation) -> Json:
     if again is not None:
         return again
     count, topics = number_in(words), topics_named(words, situation)
-    arguments: Json = {"strategy": _strategy(words), "target_topics": topics or None, **making.particulars(words)}
+    arguments: Json = {
+        "strategy": _strategy(words),
+        "target_topics": topics or None,
+        **making.particulars(words),
+    }
     if re.search(r"\b(whole|full|complete)\s+conversations?\b|\bsft\b|\bwith answers\b", words, re.I):
         arguments["generation_mode"] = "sft"
     if re.search(r"\b(hard|harder|complex|difficult|tricky)\b", words, re.I):
@@ -317,7 +323,11 @@ def _row_filter(words: str, situation: Situation) -> Json:
     topic = next(iter(topics_named(words, situation)), "")
     if topic in known:
         wanted["topic"] = topic
-    said = re.search(r"\b(?:containing|saying|that (?:say|mention|contain)|with the words?)\s+[\"“']?(?P<text>[^\"”'.?!]{2,60})", words, re.I)
+    said = re.search(
+        r"\b(?:containing|saying|that (?:say|mention|contain)|with the words?)\s+[\"“']?(?P<text>[^\"”'.?!]{2,60})",
+        words,
+        re.I,
+    )
     if said:
         wanted["text"] = said.group("text").strip()
     return wanted
@@ -341,8 +351,10 @@ def _move(words: str, situation: Situation) -> Json:
 
 def _add_row(words: str, situation: Situation) -> Json:
     said = re.search(r"[:“\"]\s*(?P<text>.+)$", words, re.S)
-    text, _, answer = re.sub(r"\s*(?:=>|->|\banswer:)\s*", "\n", said.group("text") if said else "").partition("\n")
-    return {"text": text.strip(" ”\""), "answer": answer.strip(" ”\"") or None}
+    text, _, answer = re.sub(
+        r"\s*(?:=>|->|\banswer:)\s*", "\n", said.group("text") if said else ""
+    ).partition("\n")
+    return {"text": text.strip(' ”"'), "answer": answer.strip(' ”"') or None}
 
 
 def _version(words: str, situation: Situation) -> Json:
@@ -376,7 +388,9 @@ _SHARES = re.compile(r"\b\d{2}\s?/\s?\d{1,2}(?:\s?/\s?\d{1,2})?\b")
 
 def _export(words: str, situation: Situation) -> Json:
     form = next((name for name, pattern in _FORMATS if re.search(pattern, words, re.I)), "jsonl")
-    side = re.search(r"\b(?P<side>training|train|validation|test)\b(?=.*\b(split|rows|set|side|data)\b)", words, re.I)
+    side = re.search(
+        r"\b(?P<side>training|train|validation|test)\b(?=.*\b(split|rows|set|side|data)\b)", words, re.I
+    )
     every = re.search(r"\b(splits|all sides|each side|(as a )?zip)\b", words, re.I) or _SHARES.search(words)
     named = side.group("side").lower().replace("training", "train") if side else None
     shares = _SHARES.search(words)
@@ -384,7 +398,9 @@ def _export(words: str, situation: Situation) -> Json:
         "format": form,
         "splits": named or ("all" if every else None),
         "shares": shares.group().replace(" ", "") if shares else None,
-        "include_generated": False if re.search(r"\b(without|no|leave out|excluding)\b.*\b(generated|synthetic)", words, re.I) else None,
+        "include_generated": False
+        if re.search(r"\b(without|no|leave out|excluding)\b.*\b(generated|synthetic)", words, re.I)
+        else None,
         "gzip": True if re.search(r"\bgzip|compressed\b", words, re.I) else None,
     }
 

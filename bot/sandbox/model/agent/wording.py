@@ -117,9 +117,7 @@ def offer(situation: Situation) -> str:
         titles = [f"“{item.get('title') or item.get('kind')}”" for item in situation.proposals]
         return f"{joined(titles)} {'waits' if len(titles) == 1 else 'wait'} for a decision by button."
     if situation.running_jobs:
-        running = joined(
-            [label(str(job.get("operation", "a job"))) for job in situation.running_jobs]
-        )
+        running = joined([label(str(job.get("operation", "a job"))) for job in situation.running_jobs])
         return f"Running now: {running}; I report when it is done."
     if workflow.get("training_status") in ("pending", "queued", "running", "paused"):
         return "The training reports here when there is news."
@@ -212,12 +210,20 @@ def _topic_words(data: Json) -> str:
     ]
     if names:
         return f"Proposed topics: {joined(names[:8])}."
-    return f"I looked through the rows and propose {count} {'topic' if count == 1 else 'topics'}." if isinstance(count, int) else ""
+    return (
+        f"I looked through the rows and propose {count} {'topic' if count == 1 else 'topics'}."
+        if isinstance(count, int)
+        else ""
+    )
 
 
 def _voice_words(data: Json) -> str:
     named = find(data, "personas")
-    return f"The next examples speak as {joined([str(one) for one in named[:6]])}." if isinstance(named, list) else ""
+    return (
+        f"The next examples speak as {joined([str(one) for one in named[:6]])}."
+        if isinstance(named, list)
+        else ""
+    )
 
 
 def _from_goal_words(data: Json) -> str:
@@ -278,7 +284,9 @@ def _knowledge_words(data: Json) -> str:
     kept, total = find(data, "kept"), find(data, "total")
     if kept is not None:
         return f"{kept} rows came out of the documents, each with the passage that it cites."
-    return f"About {total} rows can be made; the card shows three, please decide." if total is not None else ""
+    return (
+        f"About {total} rows can be made; the card shows three, please decide." if total is not None else ""
+    )
 
 
 def _scores_words(data: Json) -> str:
