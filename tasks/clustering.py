@@ -7,6 +7,7 @@ only when asked, for they cost a second. What a group is called is `naming.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +22,6 @@ from tasks.sorting.tokens import Ints
 
 FEWEST, MOST = 4, 20
 ROWS_PER_CLUSTER = 4  # below that a cluster is an accident
-ROWS_PER_GROUP = 30  # that a group has on average, at least
 SMALL_ROWS, MOST_SMALL = 16, 48  # of the small clusters that groups are made of
 JOINED = 0.85  # distance of two clusters' unusual words up to which they are one group
 FAMILY = 0.12  # likeness that groups of one family have at least
@@ -92,7 +92,7 @@ def _joined(centres: Points, texts: int, most: int) -> Ints:
         return np.arange(len(centres))
     tree = linkage(_distances(centres), "complete")
     apart = int((tree[:, 2] > JOINED).sum()) + 1
-    bound = min(most, max(FEWEST, texts // ROWS_PER_GROUP), len(centres))
+    bound = min(most, max(FEWEST, math.isqrt(texts) // 2), len(centres))  # 200 texts carry 7 groups, 500 11
     count = min(bound, max(FEWEST, apart))
     return np.asarray(fcluster(tree, count, "maxclust"), dtype=np.int64) - 1
 

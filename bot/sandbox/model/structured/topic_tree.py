@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from bot.sandbox.model.asks import Ask, Json
+from bot.sandbox.model.structured.leaf_names import everyday_name
 from bot.sandbox.model.words import content_words, joined, stem, stems, title_case
 
 GENERAL = "General"
@@ -33,7 +34,7 @@ _THEMES: tuple[tuple[str, str], ...] = (
     ),
     (
         "Technical Issues",
-        "app error crash bug broken install update screen loading slow connection sync device settings",
+        "app website error crash bug broken install update screen loading slow connection sync device settings",
     ),
     (
         "Products",
@@ -161,6 +162,8 @@ def _placed(groups: OrderedDict[str, list[Cluster]], *, flat: bool) -> list[tupl
 
 
 def _leaf_name(cluster: Cluster, *, avoid: Sequence[str], taken: set[str]) -> str:
+    if name := everyday_name(cluster.terms, taken):
+        return name
     terms = [term for term in cluster.terms if not set(stems(term)) & set(avoid)] or list(cluster.terms)
     phrase = _phrase_in(terms[:4], cluster.examples)
     candidates = [phrase] if phrase else []
