@@ -42,7 +42,7 @@ def test_web_killed_in_every_turn_and_step(stack: Stack) -> None:
         walk.rest()
 
     struck("GET /files-pri/", 1, lambda: shared(walk))
-    struck("topic_labels", 2, lambda: walk.say("yes", rest=False))
+    struck("topic_labels", 1, lambda: walk.say("yes", rest=False))
     struck("agent", 2, lambda: walk.say("Generate 6 more examples", rest=False))
     struck("synthetic_rows", 1, lambda: approve(walk, "Generate"))
     struck(

@@ -44,7 +44,7 @@ def test_worker_killed_in_every_long_step(stack: Stack) -> None:
 
     walk.sample(text=f"The goal: {GOAL}.")
     struck("topic_hierarchy", 1, lambda: None)
-    struck("topic_labels", 3, lambda: walk.say("yes", rest=False))
+    struck("topic_labels", 1, lambda: walk.say("yes", rest=False))
     struck("synthetic_rows", 1, lambda: generate(walk))
     walk.say(JUDGING)
     struck("judgement", 6, lambda: walk.say("test the grader on 5 rows", rest=False))

@@ -230,7 +230,10 @@ async def test_the_card_tells_what_the_dataset_is_and_where_it_comes_from() -> N
     text = world.blobs.get(report.facts["path"]).decode()
     assert text.startswith("# Support \\| \\<b\\>cards\\</b\\>, version 2\n")
     assert "What it is for: Helpful answers, on brand" in text
-    assert "| 2 | 1 | append | U2 | 1970-01-02 | 31 of 31 |" in text and "| 1 | – | upload | U1 |" in text
+    assert (
+        "| 2 | 1 | further file appended | U2 | 1970-01-02 | 31 of 31 |" in text
+        and "| 1 | – | upload | U1 |" in text
+    )
     assert "| Billing | 12 |" in text and "| few\\_shot, by writer | 10 |" in text
     assert "lists it as allowed" in text and TENANT.team not in text and "key" not in text
     assert report.facts["file_name"].endswith("README.md")

@@ -121,5 +121,5 @@ def test_rows_are_shown_deleted_and_brought_back_by_plain_words(stack: Stack, th
     back = ada.wait_for_message(lambda one: "Go back to dataset version" in words(one), thread_ts=thread)
     ada.click(back, "proposal.approve")
     ada.wait_for_message(lambda one: "stands again" in words(one), thread_ts=thread)
-    says('add this row: "Can I return a parcel that I opened?"', "record")
+    says('add this row: "Can I return a parcel that I opened?"', "it is valid")
     assert ada.cards_invalid() == []
