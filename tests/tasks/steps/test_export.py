@@ -232,7 +232,7 @@ async def test_the_card_tells_what_the_dataset_is_and_where_it_comes_from() -> N
     assert "What it is for: Helpful answers, on brand" in text
     assert (
         "| 2 | 1 | further file appended | U2 | 1970-01-02 | 31 of 31 |" in text
-        and "| 1 | – | upload | U1 |" in text
+        and "| 1 | – | file read | U1 |" in text
     )
     assert "| Billing | 12 |" in text and "| few\\_shot, by writer | 10 |" in text
     assert "lists it as allowed" in text and TENANT.team not in text and "key" not in text
