@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from storage import keys
@@ -150,6 +150,11 @@ class MemoryState:
     async def save(self, lease: Lease, task_id: str, name: str, value: Json) -> None:
         self._require(lease)
         self._room(lease.tenant).checkpoints[task_id][name] = dumps(value)
+
+    async def forget(self, lease: Lease, task_id: str, names: Sequence[str]) -> None:
+        self._require(lease)
+        for name in names:
+            self._room(lease.tenant).checkpoints[task_id].pop(name, None)
 
     async def clear(self, tenant: Tenant, task_id: str) -> None:
         self._room(tenant).checkpoints.pop(task_id, None)

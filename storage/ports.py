@@ -6,6 +6,7 @@ port in `blobs.py`: rows are streamed by workers, state is awaited by everyone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from storage.records import Change, Document, InboxItem, Json, Lease, OutboxEvent, Tenant
@@ -92,6 +93,10 @@ class Checkpoints(Protocol):
 
     async def save(self, lease: Lease, task_id: str, name: str, value: Json) -> None:
         """Store under the task's lease; raises `LostLease`."""
+        ...
+
+    async def forget(self, lease: Lease, task_id: str, names: Sequence[str]) -> None:
+        """Remove some, as far as they are there, under the task's lease; raises `LostLease`."""
         ...
 
     async def clear(self, tenant: Tenant, task_id: str) -> None: ...

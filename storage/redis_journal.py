@@ -6,11 +6,14 @@ transcript grows, only by `redis_records`' commit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from storage import keys
 from storage.errors import LostLease
 from storage.records import Json, Lease, Tenant
 from storage.redis_client import RedisClient, Script, decode, encode, new_write
 
+_AT_ONCE = 500  # names that one command forgets
 _CHECKPOINT_DAYS = 60  # of tasks that nobody ever finished
 
 # An entry is stored behind the 16 characters that name its write, so that a retry after a lost reply finds itself.
@@ -26,6 +29,13 @@ _SAVE = Script(f"""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('EXPIRE', KEYS[2], {_CHECKPOINT_DAYS * 86_400})
+return 1
+""")
+
+
+_FORGET = Script("""
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+for i = 2, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end
 return 1
 """)
 
@@ -64,6 +74,12 @@ class RedisCheckpoints:
         touched = (keys.fence(lease.tenant, lease.name), keys.checkpoints(lease.tenant, task_id))
         if not await self.client.run(_SAVE, touched, lease.fence, name, encode(value)):
             raise LostLease(lease.name)
+
+    async def forget(self, lease: Lease, task_id: str, names: Sequence[str]) -> None:
+        touched = (keys.fence(lease.tenant, lease.name), keys.checkpoints(lease.tenant, task_id))
+        for start in range(0, len(names), _AT_ONCE):
+            if not await self.client.run(_FORGET, touched, lease.fence, *names[start : start + _AT_ONCE]):
+                raise LostLease(lease.name)
 
     async def clear(self, tenant: Tenant, task_id: str) -> None:
         await self.client.call("DEL", keys.checkpoints(tenant, task_id))

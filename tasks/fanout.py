@@ -231,7 +231,7 @@ class _Crew:
     async def _work(self, ctx: ShareContext, name: str) -> None:
         if self.prepared is None:
             self.prepared = await self.fan.prepare(ctx, self.task.params)
-        await ctx.checkpoint(name, await self.fan.work(ctx, self.prepared, name))
+        await ctx.finish(name, await self.fan.work(ctx, self.prepared, name))
 
 
 def _lease_name(task: Task, share: str) -> str:

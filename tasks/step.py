@@ -101,7 +101,8 @@ class Fan:
     prepare  runs once in every process that takes part, with the operation's context and params: what all shares need.
              What is dear to make the operation saves before it spreads (a checkpoint, or `save_report` for what is large).
     work     does the share of that name; what it returns is kept under the name (JSON under 100 kB; rows go to the store).
-             It may checkpoint on its own account under names that begin with the share's, and ask `ctx.cancelled()`.
+             It may checkpoint on its own account under names that begin with the share's; those of the form `share/…` are
+             forgotten once the share is done. It may ask `ctx.cancelled()`.
     """
 
     prepare: Callable[[StepContext, Json], Awaitable[Any]]

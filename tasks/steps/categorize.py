@@ -234,7 +234,7 @@ class _Part:
 
     async def _by_model(self, doubtful: list[tuple[int, str]]) -> bool:
         """Ask about each different text once; True when stopped before all were asked."""
-        ctx, prefix = self.ctx, f"part{self.number}.row"
+        ctx, prefix = self.ctx, f"part{self.number}/row"
         alike: dict[str, list[int]] = {}
         for place, text in doubtful:
             alike.setdefault(text_key(text), []).append(place)

@@ -333,6 +333,9 @@ async def test_checkpoints_are_found_again_and_cleared(state: State, tenant: Ten
     await state.save(lease, "t1", "part-2", {"rows": 21})
     assert await state.load(tenant, "t1") == {"part-1": {"rows": 10}, "part-2": {"rows": 21}}
     assert await state.saved(tenant, "t1") == frozenset(await state.load(tenant, "t1"))
+    await state.save(lease, "t1", "piece", {})
+    await state.forget(lease, "t1", ["piece", "never there"])
+    assert await state.saved(tenant, "t1") == {"part-1", "part-2"}
     await state.clear(tenant, "t1")
     await state.clear(tenant, "t1")
     assert await state.load(tenant, "t1") == {}

@@ -232,3 +232,19 @@ async def test_what_was_overtaken_writes_nothing(mill: Mill) -> None:
     mill.before = stalls
     done = await asyncio.wait_for(mill.parent(task), 10)
     assert done.result["rows"] == 57, "the share of the one who took over counts"
+
+
+async def test_what_a_share_saved_on_its_way_is_forgotten_once_it_is_done(mill: Mill) -> None:
+    task = await mill.start()
+    seen: list[set[str]] = []
+
+    async def saves(ctx: StepContext, name: str) -> None:
+        await ctx.checkpoint(f"{name}/piece", {"rows": 0})
+        await ctx.checkpoint(f"{name}.kept", {"rows": 0})
+        seen.append(set(await mill.state.saved(mill.tenant, task.id)))
+
+    mill.before = saves
+    done = await mill.parent(task)
+    assert all(f"{name}/piece" in names for name, names in zip(NAMES, seen, strict=True))
+    assert not {piece for piece in seen[-1] if piece.endswith("/piece")} - {"part5/piece"}
+    assert set(done.result["parts"]) == {*NAMES, *(f"{name}.kept" for name in NAMES)}
